@@ -1,0 +1,141 @@
+package dev.gridtie.base;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.core.JacksonException;
+import tools.jackson.core.StreamReadConstraints;
+import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.json.JsonFactory;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** JSON trees, read strictly: no duplicate keys, nothing behind the value, bounded depth. */
+public final class Json {
+  /** How deep objects and arrays may nest. */
+  public static final int NESTING_MAX = 64;
+
+  /** How many digits a number may have: enough for a uint256. */
+  public static final int NUMBER_DIGITS_MAX = 100;
+
+  private static final JsonMapper MAPPER =
+      JsonMapper.builder(
+              JsonFactory.builder()
+                  .streamReadConstraints(
+                      StreamReadConstraints.builder()
+                          .maxNestingDepth(NESTING_MAX)
+                          .maxNumberLength(NUMBER_DIGITS_MAX)
+                          .build())
+                  .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                  .build())
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
+          .build();
+
+  private Json() {}
+
+  /** Says why a text is not JSON, and where, without repeating the text. */
+  public static final class MalformedJsonException extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    MalformedJsonException(String message) {
+      super(message);
+    }
+  }
+
+  /**
+   * Reads one JSON value from UTF-8 bytes.
+   *
+   * @throws MalformedJsonException where the bytes are not exactly one JSON value
+   */
+  public static JsonNode parse(byte[] utf8) throws MalformedJsonException {
+    try {
+      JsonNode node = MAPPER.readTree(utf8);
+      if (node.isMissingNode()) {
+        throw new MalformedJsonException("empty, where a JSON value was expected");
+      }
+      return node;
+    } catch (JacksonException e) {
+      var at = e.getLocation();
+      String where =
+          at == null ? "" : " at line " + at.getLineNr() + ", column " + at.getColumnNr();
+      String why = e.getOriginalMessage();
+      throw new MalformedJsonException(
+          "not valid JSON" + where + ": " + why.lines().findFirst().orElse("").split(" \\(", 2)[0]);
+    }
+  }
+
+  /** Reads JSON that this program wrote itself. */
+  public static JsonNode trusted(String json) {
+    return MAPPER.readTree(json);
+  }
+
+  public static ObjectNode object() {
+    return MAPPER.createObjectNode();
+  }
+
+  public static ArrayNode array() {
+    return MAPPER.createArrayNode();
+  }
+
+  /** Compact JSON, keys in the order they were put. */
+  public static String write(JsonNode node) {
+    return MAPPER.writeValueAsString(node);
+  }
+
+  /** Compact JSON as UTF-8 bytes, keys in the order they were put. */
+  public static byte[] writeBytes(JsonNode node) {
+    return MAPPER.writeValueAsBytes(node);
+  }
+
+  /**
+   * Canonical JSON (RFC 8785) of a tree whose numbers are all integers of at most 53 bits; that is
+   * all the records that we hash or sign hold.
+   *
+   * @throws IllegalArgumentException for any other number
+   */
+  public static String canonical(JsonNode node) {
+    StringBuilder out = new StringBuilder();
+    canonical(node, out);
+    return out.toString();
+  }
+
+  private static void canonical(JsonNode node, StringBuilder out) {
+    if (node.isObject()) {
+      List<String> keys = new ArrayList<>(node.propertyNames());
+      keys.sort(String::compareTo); // UTF-16 code units, as RFC 8785 §3.2.3 orders them
+      char before = '{';
+      for (String key : keys) {
+        out.append(before).append(MAPPER.writeValueAsString(key)).append(':');
+        canonical(node.path(key), out);
+        before = ',';
+      }
+      out.append(keys.isEmpty() ? "{}" : "}");
+    } else if (node.isArray()) {
+      char before = '[';
+      for (JsonNode item : node) {
+        out.append(before);
+        canonical(item, out);
+        before = ',';
+      }
+      out.append(node.isEmpty() ? "[]" : "]");
+    } else if (node.isNumber()) {
+      if (!node.isIntegralNumber() || node.bigIntegerValue().bitLength() > 53) {
+        throw new IllegalArgumentException(
+            "only integers of at most 53 bits have a canonical form here: " + node);
+      }
+      out.append(node.bigIntegerValue());
+    } else {
+      out.append(MAPPER.writeValueAsString(node));
+    }
+  }
+
+  /** The text under {@code key}, or null where it is absent, null or no string. */
+  public static @Nullable String text(JsonNode object, String key) {
+    JsonNode value = object.path(key);
+    return value.isString() ? value.stringValue() : null;
+  }
+}

@@ -1,0 +1,129 @@
+package dev.gridtie.ledger;
+
+import java.math.BigInteger;
+import java.util.Optional;
+
+/**
+ * The rules of double entry, over whatever keeps the accounts and holds: the database when writing,
+ * plain maps when verifying. One code for both, so that what was accepted is what is verified.
+ */
+final class Book {
+  /** Amounts stay below this: 2^128. */
+  static final int AMOUNT_BITS_MAX = 128;
+
+  private Book() {}
+
+  /** A hold, and how it ended, if it did. */
+  record HoldState(Entry.Hold hold, boolean ended) {}
+
+  /** Where accounts and holds are kept. */
+  interface State {
+    Optional<Account> account(AccountId id);
+
+    void put(Account account);
+
+    Optional<HoldState> hold(String id);
+
+    void put(HoldState hold);
+  }
+
+  /**
+   * Applies an entry whose id is new.
+   *
+   * @throws LedgerRefusal.RefusedException where a rule forbids it; the state may then be changed
+   *     in part and must be thrown away
+   */
+  static void apply(Entry entry, State state) throws LedgerRefusal.RefusedException {
+    switch (entry) {
+      case Entry.Open e -> open(e, state);
+      case Entry.Transfer e -> {
+        requireAmount(e.amount(), e);
+        requireAccounts(e.debit(), e.credit(), e, state);
+        debit(e.debit(), BigInteger.ZERO, e.amount(), e, state);
+        credit(e.credit(), BigInteger.ZERO, e.amount(), state);
+      }
+      case Entry.Hold e -> {
+        requireAmount(e.amount(), e);
+        requireAccounts(e.debit(), e.credit(), e, state);
+        debit(e.debit(), e.amount(), BigInteger.ZERO, e, state);
+        credit(e.credit(), e.amount(), BigInteger.ZERO, state);
+        state.put(new HoldState(e, false));
+      }
+      case Entry.Post e -> {
+        requireAmount(e.amount(), e);
+        end(openHold(e.hold(), e, state), e.amount(), e, state);
+      }
+      case Entry.Release e -> end(openHold(e.hold(), e, state), BigInteger.ZERO, e, state);
+      case Entry.Witness ignored -> {}
+    }
+  }
+
+  private static void open(Entry.Open e, State state) throws LedgerRefusal.RefusedException {
+    if (state.account(e.account()).isPresent()) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.ACCOUNT_EXISTS_DIFFERENTLY, e);
+    }
+    state.put(Account.open(e.account(), e.creditOnly()));
+  }
+
+  private static void requireAmount(BigInteger amount, Entry e)
+      throws LedgerRefusal.RefusedException {
+    if (amount.signum() < 0) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.AMOUNT_NEGATIVE, e);
+    }
+    if (amount.bitLength() > AMOUNT_BITS_MAX) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.AMOUNT_TOO_LARGE, e);
+    }
+  }
+
+  private static void requireAccounts(AccountId debit, AccountId credit, Entry e, State state)
+      throws LedgerRefusal.RefusedException {
+    if (state.account(debit).isEmpty()) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.DEBIT_ACCOUNT_NOT_FOUND, e);
+    }
+    if (state.account(credit).isEmpty()) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.CREDIT_ACCOUNT_NOT_FOUND, e);
+    }
+    if (debit.equals(credit)) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.ACCOUNTS_SAME, e);
+    }
+    if (!debit.asset().equals(credit.asset())) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.ASSETS_DIFFER, e);
+    }
+  }
+
+  private static Entry.Hold openHold(String id, Entry e, State state)
+      throws LedgerRefusal.RefusedException {
+    HoldState hold =
+        state
+            .hold(id)
+            .orElseThrow(() -> new LedgerRefusal.RefusedException(LedgerRefusal.HOLD_NOT_FOUND, e));
+    if (hold.ended()) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.HOLD_ENDED, e);
+    }
+    return hold.hold();
+  }
+
+  private static void end(Entry.Hold hold, BigInteger posted, Entry e, State state)
+      throws LedgerRefusal.RefusedException {
+    if (posted.compareTo(hold.amount()) > 0) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.EXCEEDS_HOLD, e);
+    }
+    debit(hold.debit(), hold.amount().negate(), posted, e, state);
+    credit(hold.credit(), hold.amount().negate(), posted, state);
+    state.put(new HoldState(hold, true));
+  }
+
+  private static void debit(
+      AccountId id, BigInteger pending, BigInteger posted, Entry e, State state)
+      throws LedgerRefusal.RefusedException {
+    Account after = state.account(id).orElseThrow().debit(pending, posted);
+    if (after.creditOnly() && after.available().signum() < 0) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.EXCEEDS_CREDITS, e);
+    }
+    state.put(after);
+  }
+
+  private static void credit(AccountId id, BigInteger pending, BigInteger posted, State state) {
+    state.put(state.account(id).orElseThrow().credit(pending, posted));
+  }
+}

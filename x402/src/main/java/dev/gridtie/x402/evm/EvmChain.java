@@ -1,0 +1,64 @@
+package dev.gridtie.x402.evm;
+
+import java.math.BigInteger;
+import java.util.List;
+import java.util.Optional;
+
+/** What paying needs of an EVM chain. Every call blocks; every call may find the chain out of reach. */
+public interface EvmChain {
+  /** The chain could not be asked, or did not answer in time: nothing is known about what became of the request. */
+  final class UnreachableException extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    public UnreachableException(String message) {
+      super(message);
+    }
+  }
+
+  /** The chain answered with an error: the request was understood and refused. */
+  final class RefusedException extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    public RefusedException(String message) {
+      super(message);
+    }
+  }
+
+  /** The head of the chain: number, Unix seconds, base fee in wei. */
+  record Block(long number, long timestamp, BigInteger baseFee) {}
+
+  /** An event: the contract, its topics (32 bytes each), its data, the transaction it came from. */
+  record Log(EvmAddress address, List<byte[]> topics, byte[] data, String transactionHash) {}
+
+  /** A mined transaction. */
+  record Receipt(String transactionHash, boolean succeeded, long blockNumber, BigInteger feeWei, List<Log> logs) {}
+
+  long chainId() throws UnreachableException, RefusedException;
+
+  Block latestBlock() throws UnreachableException, RefusedException;
+
+  byte[] code(EvmAddress address) throws UnreachableException, RefusedException;
+
+  /** Runs a call without a transaction; {@link RefusedException} carries the reason of a revert. */
+  byte[] call(EvmAddress from, EvmAddress to, byte[] data) throws UnreachableException, RefusedException;
+
+  BigInteger estimateGas(EvmAddress from, EvmAddress to, byte[] data) throws UnreachableException, RefusedException;
+
+  BigInteger priorityFee() throws UnreachableException, RefusedException;
+
+  BigInteger balance(EvmAddress address) throws UnreachableException, RefusedException;
+
+  /** How many transactions the account has sent, those waiting included. */
+  BigInteger pendingNonce(EvmAddress address) throws UnreachableException, RefusedException;
+
+  /** How many transactions of the account are mined. */
+  BigInteger minedNonce(EvmAddress address) throws UnreachableException, RefusedException;
+
+  /** Hands a signed transaction over for mining. */
+  void sendRaw(byte[] signed) throws UnreachableException, RefusedException;
+
+  Optional<Receipt> receipt(String transactionHash) throws UnreachableException, RefusedException;
+
+  /** Events of one contract from a block on, by leading topics. */
+  List<Log> logs(EvmAddress contract, long fromBlock, List<byte[]> topics) throws UnreachableException, RefusedException;
+}

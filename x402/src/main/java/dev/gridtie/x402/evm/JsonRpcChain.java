@@ -1,0 +1,224 @@
+package dev.gridtie.x402.evm;
+
+import dev.gridtie.base.Hex;
+import dev.gridtie.base.Json;
+import java.io.IOException;
+import java.io.InputStream;
+import java.math.BigInteger;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** An EVM chain behind JSON-RPC over HTTP (EIP-1474). Safe for use by many threads. */
+public final class JsonRpcChain implements EvmChain {
+  /** The largest answer that is read, in bytes. */
+  private static final int ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+  private final URI url;
+  private final Duration timeout;
+  private final HttpClient http;
+  private final AtomicLong ids = new AtomicLong();
+
+  /**
+   * @param timeout for one call, from connecting to the last byte
+   */
+  public JsonRpcChain(URI url, Duration timeout) {
+    this.url = url;
+    this.timeout = timeout;
+    this.http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(timeout).build();
+  }
+
+  @Override
+  public long chainId() throws UnreachableException, RefusedException {
+    return quantity(ask("eth_chainId")).longValueExact();
+  }
+
+  @Override
+  public Block latestBlock() throws UnreachableException, RefusedException {
+    JsonNode block = ask("eth_getBlockByNumber", "latest", false);
+    JsonNode baseFee = block.path("baseFeePerGas");
+    return new Block(
+        quantity(block.path("number")).longValueExact(),
+        quantity(block.path("timestamp")).longValueExact(),
+        baseFee.isString() ? quantity(baseFee) : BigInteger.ZERO);
+  }
+
+  @Override
+  public byte[] code(EvmAddress address) throws UnreachableException, RefusedException {
+    return bytes(ask("eth_getCode", address.lower(), "latest"));
+  }
+
+  @Override
+  public byte[] call(EvmAddress from, EvmAddress to, byte[] data) throws UnreachableException, RefusedException {
+    return bytes(ask("eth_call", transaction(from, to, data), "latest"));
+  }
+
+  @Override
+  public BigInteger estimateGas(EvmAddress from, EvmAddress to, byte[] data)
+      throws UnreachableException, RefusedException {
+    return quantity(ask("eth_estimateGas", transaction(from, to, data)));
+  }
+
+  @Override
+  public BigInteger priorityFee() throws UnreachableException, RefusedException {
+    return quantity(ask("eth_maxPriorityFeePerGas"));
+  }
+
+  @Override
+  public BigInteger balance(EvmAddress address) throws UnreachableException, RefusedException {
+    return quantity(ask("eth_getBalance", address.lower(), "latest"));
+  }
+
+  @Override
+  public BigInteger pendingNonce(EvmAddress address) throws UnreachableException, RefusedException {
+    return quantity(ask("eth_getTransactionCount", address.lower(), "pending"));
+  }
+
+  @Override
+  public BigInteger minedNonce(EvmAddress address) throws UnreachableException, RefusedException {
+    return quantity(ask("eth_getTransactionCount", address.lower(), "latest"));
+  }
+
+  @Override
+  public void sendRaw(byte[] signed) throws UnreachableException, RefusedException {
+    ask("eth_sendRawTransaction", Hex.encode(signed));
+  }
+
+  @Override
+  public Optional<Receipt> receipt(String transactionHash) throws UnreachableException, RefusedException {
+    JsonNode receipt = ask("eth_getTransactionReceipt", transactionHash);
+    if (!receipt.isObject()) {
+      return Optional.empty();
+    }
+    BigInteger fee = quantity(receipt.path("gasUsed")).multiply(quantity(receipt.path("effectiveGasPrice")));
+    return Optional.of(
+        new Receipt(
+            transactionHash,
+            quantity(receipt.path("status")).signum() == 1,
+            quantity(receipt.path("blockNumber")).longValueExact(),
+            fee,
+            logs(receipt.path("logs"))));
+  }
+
+  @Override
+  public List<Log> logs(EvmAddress contract, long fromBlock, List<byte[]> topics)
+      throws UnreachableException, RefusedException {
+    ObjectNode filter = Json.object();
+    filter.put("address", contract.lower());
+    filter.put("fromBlock", "0x" + Long.toHexString(fromBlock));
+    filter.put("toBlock", "latest");
+    ArrayNode list = filter.putArray("topics");
+    topics.forEach(t -> list.add(Hex.encode(t)));
+    return logs(ask("eth_getLogs", filter));
+  }
+
+  private static List<Log> logs(JsonNode array) throws UnreachableException {
+    List<Log> logs = new ArrayList<>();
+    for (JsonNode log : array) {
+      List<byte[]> topics = new ArrayList<>();
+      for (JsonNode topic : log.path("topics")) {
+        topics.add(bytes(topic));
+      }
+      logs.add(
+          new Log(
+              EvmAddress.of(log.path("address").asString("")),
+              topics,
+              bytes(log.path("data")),
+              log.path("transactionHash").asString("")));
+    }
+    return logs;
+  }
+
+  private static ObjectNode transaction(EvmAddress from, EvmAddress to, byte[] data) {
+    ObjectNode call = Json.object();
+    call.put("from", from.lower());
+    call.put("to", to.lower());
+    call.put("data", Hex.encode(data));
+    return call;
+  }
+
+  /**
+   * One JSON-RPC call with any method: for the test chain's own ones.
+   *
+   * @param params texts, booleans or JSON nodes
+   */
+  public JsonNode ask(String method, Object... params) throws UnreachableException, RefusedException {
+    ObjectNode request = Json.object();
+    request.put("jsonrpc", "2.0");
+    request.put("id", ids.incrementAndGet());
+    request.put("method", method);
+    ArrayNode list = request.putArray("params");
+    for (Object param : params) {
+      switch (param) {
+        case String text -> list.add(text);
+        case Boolean bool -> list.add(bool);
+        case JsonNode node -> list.add(node);
+        default -> throw new IllegalArgumentException("no JSON-RPC parameter: " + param.getClass());
+      }
+    }
+    JsonNode answer = post(method, Json.writeBytes(request));
+    JsonNode error = answer.path("error");
+    if (error.isObject()) {
+      throw new RefusedException(method + ": " + error.path("message").asString("refused without a reason"));
+    }
+    if (!answer.has("result")) {
+      throw new UnreachableException(method + ": the answer has neither result nor error");
+    }
+    return answer.path("result");
+  }
+
+  private JsonNode post(String method, byte[] body) throws UnreachableException {
+    HttpRequest request =
+        HttpRequest.newBuilder(url)
+            .timeout(timeout)
+            .header("Content-Type", "application/json")
+            .POST(HttpRequest.BodyPublishers.ofByteArray(body))
+            .build();
+    try {
+      HttpResponse<InputStream> response = http.send(request, HttpResponse.BodyHandlers.ofInputStream());
+      try (InputStream in = response.body()) {
+        byte[] bytes = in.readNBytes(ANSWER_BYTES_MAX + 1);
+        if (bytes.length > ANSWER_BYTES_MAX) {
+          throw new UnreachableException(method + ": the answer exceeds " + ANSWER_BYTES_MAX + " bytes");
+        }
+        if (response.statusCode() / 100 != 2) {
+          throw new UnreachableException(method + ": HTTP status " + response.statusCode());
+        }
+        return Json.parse(bytes);
+      }
+    } catch (IOException e) {
+      String why = e.getMessage();
+      throw new UnreachableException(method + ": " + (why == null ? e.getClass().getSimpleName() : why));
+    } catch (Json.MalformedJsonException e) {
+      throw new UnreachableException(method + ": the answer is " + e.getMessage());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new UnreachableException(method + ": interrupted");
+    }
+  }
+
+  private static BigInteger quantity(JsonNode node) throws UnreachableException {
+    String text = node.asString("");
+    if (!text.matches("0x[0-9a-fA-F]{1,64}")) {
+      throw new UnreachableException("expected a quantity (0x…), got " + node.getNodeType());
+    }
+    return new BigInteger(text.substring(2), 16);
+  }
+
+  private static byte[] bytes(JsonNode node) throws UnreachableException {
+    try {
+      return Hex.decode(node.asString(""));
+    } catch (IllegalArgumentException e) {
+      throw new UnreachableException("expected bytes (0x…), got " + node.getNodeType());
+    }
+  }
+}

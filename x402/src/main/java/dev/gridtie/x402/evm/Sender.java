@@ -1,0 +1,160 @@
+package dev.gridtie.x402.evm;
+
+import dev.gridtie.base.Hashes;
+import dev.gridtie.base.Hex;
+import java.math.BigInteger;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.web3j.crypto.Credentials;
+import org.web3j.crypto.RawTransaction;
+import org.web3j.crypto.TransactionEncoder;
+
+/**
+ * One key that sends transactions: gives out nonces in order, one at a time, caps the fee, and closes the gap that a
+ * lost transaction leaves. State: the next nonce and the transactions whose end is not known, guarded by this object.
+ */
+public final class Sender {
+  /** The most gas one settlement may use. */
+  private static final BigInteger GAS_MAX = BigInteger.valueOf(300_000);
+
+  /** Gas of a plain transfer, which fills a gap. */
+  private static final BigInteger GAS_PLAIN = BigInteger.valueOf(21_000);
+
+  private final EvmChain chain;
+  private final long chainId;
+  private final EvmKey key;
+  private final Credentials credentials;
+  private final BigInteger feeCapWei;
+  private final Map<BigInteger, String> unresolved = new HashMap<>();
+  private @Nullable BigInteger next;
+
+  /**
+   * @param feeCapWei the most wei per gas that is ever paid
+   */
+  public Sender(EvmChain chain, long chainId, EvmKey key, BigInteger feeCapWei) {
+    this.chain = chain;
+    this.chainId = chainId;
+    this.key = key;
+    this.credentials = Credentials.create(key.revealNumber().toString(16));
+    this.feeCapWei = feeCapWei;
+  }
+
+  public EvmAddress address() {
+    return key.address();
+  }
+
+  /** The fee that the chain wants now exceeds the cap. */
+  public static final class FeeCapException extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    FeeCapException(String message) {
+      super(message);
+    }
+  }
+
+  /**
+   * Signs a call, lets {@code beforeSending} write it down, and sends it.
+   *
+   * @return the transaction; that it was accepted is known, that it will be mined is not
+   * @throws EvmChain.UnreachableException with {@code beforeSending} called: it may have been sent; else it was not
+   * @throws EvmChain.RefusedException where the chain would not take it
+   */
+  public synchronized SignedTransaction send(EvmAddress to, byte[] data, Consumer<SignedTransaction> beforeSending)
+      throws EvmChain.UnreachableException, EvmChain.RefusedException, FeeCapException {
+    BigInteger gas = chain.estimateGas(address(), to, data);
+    gas = gas.multiply(BigInteger.valueOf(12)).divide(BigInteger.TEN);
+    if (gas.compareTo(GAS_MAX) > 0) {
+      throw new EvmChain.RefusedException("the transaction would use more than " + GAS_MAX + " gas");
+    }
+    SignedTransaction signed = sign(nextNonce(), gas, to, data);
+    beforeSending.accept(signed);
+    unresolved.put(signed.nonce(), signed.hash());
+    try {
+      chain.sendRaw(signed.raw());
+    } catch (EvmChain.RefusedException e) {
+      if (!isKnown(e)) {
+        unresolved.remove(signed.nonce());
+        next = null;
+        throw e;
+      }
+    } finally {
+      if (next != null) {
+        next = signed.nonce().add(BigInteger.ONE);
+      }
+    }
+    return signed;
+  }
+
+  /** Takes back into account, after a restart, a transaction whose end is not known. */
+  public synchronized void adopt(SignedTransaction signed) {
+    unresolved.put(signed.nonce(), signed.hash());
+    next = null;
+  }
+
+  /** Sends a transaction again that may have been dropped. A chain that knows it already is content with that. */
+  public void sendAgain(SignedTransaction signed) throws EvmChain.UnreachableException, EvmChain.RefusedException {
+    try {
+      chain.sendRaw(signed.raw());
+    } catch (EvmChain.RefusedException e) {
+      if (!isKnown(e)) {
+        throw e;
+      }
+    }
+  }
+
+  /**
+   * Notes that a transaction's end is known. Where it was never mined, its nonce is still free and holds up all that
+   * follow; then an empty transfer to ourselves takes it.
+   */
+  public synchronized void resolved(SignedTransaction signed) {
+    unresolved.remove(signed.nonce());
+    try {
+      if (chain.minedNonce(address()).compareTo(signed.nonce()) > 0) {
+        return;
+      }
+      boolean others = unresolved.keySet().stream().anyMatch(n -> n.compareTo(signed.nonce()) > 0);
+      if (others) {
+        chain.sendRaw(sign(signed.nonce(), GAS_PLAIN, address(), new byte[0]).raw());
+      } else {
+        next = null;
+      }
+    } catch (EvmChain.UnreachableException | EvmChain.RefusedException | FeeCapException e) {
+      next = null; // asked again from the chain before the next transaction
+    }
+  }
+
+  private BigInteger nextNonce() throws EvmChain.UnreachableException, EvmChain.RefusedException {
+    BigInteger nonce = next;
+    if (nonce == null) {
+      nonce = chain.pendingNonce(address());
+      while (unresolved.containsKey(nonce)) {
+        nonce = nonce.add(BigInteger.ONE);
+      }
+      next = nonce;
+    }
+    return nonce;
+  }
+
+  private SignedTransaction sign(BigInteger nonce, BigInteger gas, EvmAddress to, byte[] data)
+      throws EvmChain.UnreachableException, EvmChain.RefusedException, FeeCapException {
+    EvmChain.Block head = chain.latestBlock();
+    BigInteger tip = chain.priorityFee();
+    BigInteger max = head.baseFee().shiftLeft(1).add(tip);
+    if (head.baseFee().add(tip).compareTo(feeCapWei) > 0) {
+      throw new FeeCapException("the chain asks " + head.baseFee().add(tip) + " wei per gas, and the cap is " + feeCapWei);
+    }
+    RawTransaction transaction =
+        RawTransaction.createTransaction(
+            chainId, nonce, gas, to.toString(), BigInteger.ZERO, Hex.encode(data), tip, max.min(feeCapWei));
+    byte[] raw = TransactionEncoder.signMessage(transaction, credentials);
+    return new SignedTransaction(Hex.encode(Hashes.keccak256(raw)), raw, nonce, head.number());
+  }
+
+  /** Whether a refusal to take a transaction says that it is there already. */
+  private static boolean isKnown(EvmChain.RefusedException e) {
+    String message = String.valueOf(e.getMessage()).toLowerCase(java.util.Locale.ROOT);
+    return message.contains("already known") || message.contains("already imported") || message.contains("alreadyknown");
+  }
+}

@@ -1,0 +1,60 @@
+package dev.gridtie.x402.evm.exact;
+
+import dev.gridtie.x402.client.PaymentSigner;
+import dev.gridtie.x402.evm.Eip712;
+import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.evm.exact.ExactTypes.Authorization;
+import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import java.math.BigInteger;
+import java.security.SecureRandom;
+import java.time.InstantSource;
+import tools.jackson.databind.JsonNode;
+
+/** Signs payments of scheme exact by EIP-3009. */
+public final class ExactClient implements PaymentSigner {
+  /** A v1 client backdates by this much, for servers whose clock is behind; v2 says 0. */
+  private static final long V1_BACKDATED_SECONDS = 600;
+
+  private final EvmKey key;
+  private final InstantSource clock;
+  private final SecureRandom random;
+
+  public ExactClient(EvmKey key, InstantSource clock, SecureRandom random) {
+    this.key = key;
+    this.clock = clock;
+    this.random = random;
+  }
+
+  @Override
+  public boolean canSign(PaymentRequirements requirements) {
+    return requirements.scheme().equals(ExactTypes.SCHEME)
+        && requirements.network().startsWith("eip155:")
+        && !requirements.extra().path("assetTransferMethod").asString("eip3009").equals("permit2");
+  }
+
+  @Override
+  public JsonNode sign(int version, PaymentRequirements requirements) throws MalformedPaymentException {
+    long now = clock.instant().getEpochSecond();
+    byte[] nonce = new byte[32];
+    random.nextBytes(nonce);
+    EvmAddress payTo;
+    try {
+      payTo = EvmAddress.of(requirements.payTo());
+    } catch (IllegalArgumentException e) {
+      throw new MalformedPaymentException("payTo must be an address");
+    }
+    Authorization authorization =
+        new Authorization(
+            key.address(),
+            payTo,
+            requirements.amount(),
+            BigInteger.valueOf(version == 1 ? now - V1_BACKDATED_SECONDS : 0),
+            BigInteger.valueOf(now + requirements.maxTimeoutSeconds()),
+            nonce);
+    byte[] digest = Eip712.digest(ExactTypes.domainSeparator(requirements), authorization.structHash());
+    return new Payload(authorization, key.sign(digest)).toJson();
+  }
+}

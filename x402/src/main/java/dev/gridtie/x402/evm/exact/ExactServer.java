@@ -1,0 +1,60 @@
+package dev.gridtie.x402.evm.exact;
+
+import dev.gridtie.base.Hashes;
+import dev.gridtie.base.Hex;
+import dev.gridtie.base.Json;
+import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
+import dev.gridtie.x402.server.ChargeScheme;
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import java.math.BigInteger;
+import java.nio.charset.StandardCharsets;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * Charges by scheme exact with EIP-3009 in one token.
+ *
+ * @param network CAIP-2
+ * @param token the token's contract
+ * @param decimals the token's
+ * @param name the token's EIP-712 name
+ * @param version the token's EIP-712 version
+ * @param payTo who receives
+ * @param maxTimeoutSeconds how long a payment made now must stay valid
+ */
+public record ExactServer(
+    String network,
+    EvmAddress token,
+    int decimals,
+    String name,
+    String version,
+    EvmAddress payTo,
+    long maxTimeoutSeconds)
+    implements ChargeScheme {
+
+  @Override
+  public PaymentRequirements requirements(BigInteger atomicAmount) {
+    ObjectNode extra = Json.object();
+    extra.put("name", name);
+    extra.put("version", version);
+    return new PaymentRequirements(
+        ExactTypes.SCHEME, network, atomicAmount, token.toString(), payTo.toString(), maxTimeoutSeconds, extra);
+  }
+
+  /** The token's authorisation can be used once for each payer and nonce, and so this names the payment. */
+  @Override
+  public String paymentKey(PaymentPayload payment) throws MalformedPaymentException {
+    var authorization = Payload.fromJson(payment.payload()).authorization();
+    String text =
+        String.join(
+            "|", network, token.lower(), authorization.from().lower(), Hex.encode(authorization.nonce()));
+    return "exact-" + Hex.encode(Hashes.sha256(text.getBytes(StandardCharsets.UTF_8))).substring(2);
+  }
+
+  @Override
+  public String payer(PaymentPayload payment) throws MalformedPaymentException {
+    return Payload.fromJson(payment.payload()).authorization().from().toString();
+  }
+}

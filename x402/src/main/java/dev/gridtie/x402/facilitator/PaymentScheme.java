@@ -1,0 +1,50 @@
+package dev.gridtie.x402.facilitator;
+
+import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.SignedTransaction;
+import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import dev.gridtie.x402.wire.Refusal;
+import java.math.BigInteger;
+import java.util.function.Consumer;
+
+/** The facilitator's side of a scheme. */
+public interface PaymentScheme {
+  /** What came of looking at a payment. */
+  sealed interface Verdict {
+    /** It would move the money now. */
+    record Valid(String payer) implements Verdict {}
+
+    record Invalid(Refusal why) implements Verdict {}
+  }
+
+  /** What became of a payment on the chain. */
+  sealed interface Settlement {
+    /** The money has moved. */
+    record Settled(String transaction, String payer, BigInteger amount, BigInteger feeWei) implements Settlement {}
+
+    /** The money has not moved, and by this payment never will. */
+    record Failed(Refusal why) implements Settlement {}
+
+    /** Not known yet: ask again with {@link PaymentScheme#reconcile}. Never treat this as failed. */
+    record Unknown(String why) implements Settlement {}
+  }
+
+  /**
+   * Looks at a payment without moving money.
+   *
+   * @throws EvmChain.UnreachableException where the chain could not be asked; nothing is known about the payment
+   */
+  Verdict verify(PaymentPayload payment, PaymentRequirements requirements) throws EvmChain.UnreachableException;
+
+  /**
+   * Brings a verified payment to the chain and waits for its end, for a bounded time.
+   *
+   * @param beforeSending writes the signed transaction down durably; called before it is sent, or not at all
+   */
+  Settlement settle(
+      PaymentPayload payment, PaymentRequirements requirements, Consumer<SignedTransaction> beforeSending);
+
+  /** Finds out, once, what became of a transaction that was sent; sends it again where the chain has lost it. */
+  Settlement reconcile(PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent);
+}

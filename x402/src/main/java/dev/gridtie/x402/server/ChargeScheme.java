@@ -1,0 +1,29 @@
+package dev.gridtie.x402.server;
+
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import java.math.BigInteger;
+
+/** The server's side of a scheme: what to ask, and what names a payment. */
+public interface ChargeScheme {
+  /** What a 402 asks for this many atomic units. */
+  PaymentRequirements requirements(BigInteger atomicAmount);
+
+  /**
+   * What names a payment for ever: two messages with the same key can move money only once between them.
+   *
+   * @throws MalformedPaymentException where the scheme's payload cannot be read
+   */
+  String paymentKey(PaymentPayload payment) throws MalformedPaymentException;
+
+  /**
+   * Who says it pays; nothing is verified yet.
+   *
+   * @throws MalformedPaymentException where the scheme's payload cannot be read
+   */
+  String payer(PaymentPayload payment) throws MalformedPaymentException;
+
+  /** Decimal digits of the token. */
+  int decimals();
+}
