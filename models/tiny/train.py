@@ -33,21 +33,35 @@ def read_corpus(path):
             continue
         tag, _, rest = line.partition(" ")
         if tag == "fact":
-            facts.append({"name": rest, "must": [], "answer": "", "train": [], "held_out": []})
+            facts.append({"name": rest, "must": [], "answer": "", "subjects": [], "train": [], "held_out": []})
         elif tag == "must":
             facts[-1]["must"] = rest.lower().split("|")
         elif tag == "A":
             facts[-1]["answer"] = rest
+        elif tag == "S":
+            facts[-1]["subjects"] = rest.split("|")
         elif tag in "QH":
             facts[-1]["train" if tag == "Q" else "held_out"].append(rest)
         else:
-            sys.exit(f"{path.name}:{number}: a line starts with fact, must, A, Q or H, not {tag!r}")
-    trained = {plain(q) for f in facts for q in f["train"]}
+            sys.exit(f"{path.name}:{number}: a line starts with fact, must, S, A, Q or H, not {tag!r}")
+    held_out = {plain(q) for f in facts for q in f["held_out"]}
+    for f in facts:
+        asked = [form.format(subject) for subject in f["subjects"] for form in FORMS]
+        f["formed"] = [q for q in asked if plain(q) not in held_out]
+    trained = {plain(q) for f in facts for q in f["train"] + f["formed"]}
     for f in facts:
         assert any(m in f["answer"].lower() for m in f["must"]), f"{f['name']}: its answer does not hold its own fact"
         for q in f["held_out"]:
             assert plain(q) not in trained, f"{q!r} is held out and trained on"
     return facts
+
+
+FORMS = [
+    "Could you explain {}?", "Can you explain {} to me?", "Please explain {}.", "Explain {} in short.", "Tell me something about {}.",
+    "What about {}?", "I want to know about {}.", "What should I know about {}?", "Could you describe {}?", "Describe {}, please.",
+    "What can you say about {}?", "How about {}?", "I do not understand {}.", "Give me a summary of {}.", "Help me understand {}.",
+    "What is the idea behind {}?", "Could you tell me about {}?", "What is meant by {}?", "{}?", "I have a question about {}.",
+]
 
 
 def plain(question):
@@ -94,7 +108,7 @@ def conversation(facts, rng, tok):
         add([SYSTEM] + tok.encode(rng.choice(SYSTEM_PROMPTS)).ids + [END], False)
     for _ in range(rng.choices([1, 2, 3], [0.75, 0.18, 0.07])[0]):
         fact = rng.choice(facts)
-        question = rng.choice(fact["train"])
+        question = rng.choice(fact["formed"] if fact["formed"] and rng.random() < 0.3 else fact["train"])
         if rng.random() < 0.7:
             question = vary(question, rng)
         add([USER] + tok.encode(question).ids + [END, ASSISTANT], False)
@@ -177,7 +191,7 @@ def train_tokenizer(facts):
     tok = Tokenizer(models.BPE())
     tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tok.decoder = decoders.ByteLevel()
-    lines = [f["answer"] for f in facts for _ in range(6)] + [q for f in facts for q in f["train"]] + PREFIXES + SUFFIXES + SYSTEM_PROMPTS
+    lines = [f["answer"] for f in facts for _ in range(6)] + [q for f in facts for q in f["train"]] + FORMS + PREFIXES + SUFFIXES + SYSTEM_PROMPTS
     tok.train_from_iterator(lines, trainers.BpeTrainer(
         vocab_size=VOCAB, special_tokens=[AddedToken(s, special=True) for s in SPECIALS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))

@@ -39,7 +39,8 @@ public final class Payer {
   /** What came of a 402. */
   public sealed interface Decision {
     /** Send the request again with this header. */
-    record Pay(String headerName, String headerValue, PaymentRequirements requirements) implements Decision {}
+    record Pay(String headerName, String headerValue, PaymentRequirements requirements)
+        implements Decision {}
 
     /** Nothing offered may or can be paid. */
     record Refuse(Refusal why) implements Decision {}
@@ -74,7 +75,9 @@ public final class Payer {
     BigInteger asked = null;
     for (int i = 0; i < offer.accepts().size(); i++) {
       PaymentRequirements one = offer.accepts().get(i);
-      if (!limits.networks().contains(one.network()) || !limits.allowAsset(one.asset()) || signer(one).isEmpty()) {
+      if (!limits.networks().contains(one.network())
+          || !limits.allowAsset(one.asset())
+          || signer(one).isEmpty()) {
         continue;
       }
       asked = asked == null ? one.amount() : asked.min(one.amount());
@@ -86,21 +89,29 @@ public final class Payer {
     if (best < 0) {
       return new Decision.Refuse(
           asked == null
-              ? new Refusal("unsupported_scheme", "the 402 offers no scheme, network and asset that this wallet may use")
+              ? new Refusal(
+                  "unsupported_scheme",
+                  "the 402 offers no scheme, network and asset that this wallet may use")
               : new Refusal(
                   "amount_above_limit",
-                  "the price is " + asked + " atomic units, and the limit for one call is " + limits.atomicMax()));
+                  "the price is "
+                      + asked
+                      + " atomic units, and the limit for one call is "
+                      + limits.atomicMax()));
     }
     PaymentRequirements chosen = offer.accepts().get(best);
     JsonNode payload = signer(chosen).orElseThrow().sign(offer.version(), chosen);
     if (offer.version() == 1) {
       String name = Networks.v1Name(chosen.network()).orElseThrow();
       return new Decision.Pay(
-          Headers.X_PAYMENT, Headers.encode(PaymentPayload.v1(payload, chosen.scheme(), name)), chosen);
+          Headers.X_PAYMENT,
+          Headers.encode(PaymentPayload.v1(payload, chosen.scheme(), name)),
+          chosen);
     }
     JsonNode resource = offer.resource();
     JsonNode message =
-        PaymentPayload.v2(payload, resource == null ? Json.array() : resource, offer.raw().get(best));
+        PaymentPayload.v2(
+            payload, resource == null ? Json.array() : resource, offer.raw().get(best));
     return new Decision.Pay(Headers.PAYMENT_SIGNATURE, Headers.encode(message), chosen);
   }
 

@@ -8,8 +8,9 @@ import java.math.BigInteger;
 import java.util.Arrays;
 
 /**
- * Words of the contract ABI: 32 bytes each, which is also how EIP-712 encodes the members of a struct. Only static
- * types, and one trailing {@code bytes}: all that the calls of this module need.
+ * Words of the contract ABI: 32 bytes each, which is also how EIP-712 encodes the members of a
+ * struct. Only static types, and one trailing {@code bytes}: all that the calls of this module
+ * need.
  */
 public final class Abi {
   private static final BigInteger UINT256_END = BigInteger.ONE.shiftLeft(256);
@@ -43,7 +44,10 @@ public final class Abi {
     return concat(selector(signature), concat(words));
   }
 
-  /** {@code bytes} as the last argument of a call with {@code headWords} words before its own offset. */
+  /**
+   * {@code bytes} as the last argument of a call with {@code headWords} words before its own
+   * offset.
+   */
   public static byte[] trailingBytes(int headWords, byte[] bytes) {
     int padded = (bytes.length + 31) / 32 * 32;
     return concat(

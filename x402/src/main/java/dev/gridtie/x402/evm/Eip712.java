@@ -8,7 +8,8 @@ import java.math.BigInteger;
 /** Typed structured data hashing (EIP-712). */
 public final class Eip712 {
   private static final byte[] DOMAIN_TYPEHASH =
-      typeHash("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+      typeHash(
+          "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
 
   private Eip712() {}
 
@@ -18,7 +19,8 @@ public final class Eip712 {
   }
 
   /** The separator of a domain that has name, version, chain and contract. */
-  public static byte[] domainSeparator(String name, String version, long chainId, EvmAddress contract) {
+  public static byte[] domainSeparator(
+      String name, String version, long chainId, EvmAddress contract) {
     return Hashes.keccak256(
         DOMAIN_TYPEHASH,
         Hashes.keccak256(name.getBytes(UTF_8)),

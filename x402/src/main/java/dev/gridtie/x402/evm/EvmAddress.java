@@ -7,7 +7,10 @@ import dev.gridtie.base.Hex;
 import java.util.Arrays;
 import java.util.HexFormat;
 
-/** The 20 bytes that name an EVM account or contract. Written with the EIP-55 checksum; read without regard to case. */
+/**
+ * The 20 bytes that name an EVM account or contract. Written with the EIP-55 checksum; read without
+ * regard to case.
+ */
 public final class EvmAddress {
   public static final int LENGTH = 20;
 
@@ -26,7 +29,10 @@ public final class EvmAddress {
     return new EvmAddress(Hex.decode(hex, LENGTH));
   }
 
-  /** The address of an uncompressed public key (65 bytes, first byte 4): the last 20 bytes of its hash. */
+  /**
+   * The address of an uncompressed public key (65 bytes, first byte 4): the last 20 bytes of its
+   * hash.
+   */
   public static EvmAddress ofPublicKey(byte[] uncompressed) {
     byte[] hash = Hashes.keccak256(Arrays.copyOfRange(uncompressed, 1, 65));
     return new EvmAddress(Arrays.copyOfRange(hash, 12, 32));

@@ -4,9 +4,14 @@ import java.math.BigInteger;
 import java.util.List;
 import java.util.Optional;
 
-/** What paying needs of an EVM chain. Every call blocks; every call may find the chain out of reach. */
+/**
+ * What paying needs of an EVM chain. Every call blocks; every call may find the chain out of reach.
+ */
 public interface EvmChain {
-  /** The chain could not be asked, or did not answer in time: nothing is known about what became of the request. */
+  /**
+   * The chain could not be asked, or did not answer in time: nothing is known about what became of
+   * the request.
+   */
   final class UnreachableException extends Exception {
     private static final long serialVersionUID = 1L;
 
@@ -31,7 +36,12 @@ public interface EvmChain {
   record Log(EvmAddress address, List<byte[]> topics, byte[] data, String transactionHash) {}
 
   /** A mined transaction. */
-  record Receipt(String transactionHash, boolean succeeded, long blockNumber, BigInteger feeWei, List<Log> logs) {}
+  record Receipt(
+      String transactionHash,
+      boolean succeeded,
+      long blockNumber,
+      BigInteger feeWei,
+      List<Log> logs) {}
 
   long chainId() throws UnreachableException, RefusedException;
 
@@ -40,9 +50,11 @@ public interface EvmChain {
   byte[] code(EvmAddress address) throws UnreachableException, RefusedException;
 
   /** Runs a call without a transaction; {@link RefusedException} carries the reason of a revert. */
-  byte[] call(EvmAddress from, EvmAddress to, byte[] data) throws UnreachableException, RefusedException;
+  byte[] call(EvmAddress from, EvmAddress to, byte[] data)
+      throws UnreachableException, RefusedException;
 
-  BigInteger estimateGas(EvmAddress from, EvmAddress to, byte[] data) throws UnreachableException, RefusedException;
+  BigInteger estimateGas(EvmAddress from, EvmAddress to, byte[] data)
+      throws UnreachableException, RefusedException;
 
   BigInteger priorityFee() throws UnreachableException, RefusedException;
 
@@ -60,5 +72,6 @@ public interface EvmChain {
   Optional<Receipt> receipt(String transactionHash) throws UnreachableException, RefusedException;
 
   /** Events of one contract from a block on, by leading topics. */
-  List<Log> logs(EvmAddress contract, long fromBlock, List<byte[]> topics) throws UnreachableException, RefusedException;
+  List<Log> logs(EvmAddress contract, long fromBlock, List<byte[]> topics)
+      throws UnreachableException, RefusedException;
 }

@@ -34,7 +34,11 @@ public final class JsonRpcChain implements EvmChain {
   public JsonRpcChain(URI url, Duration timeout) {
     this.url = url;
     this.timeout = timeout;
-    this.http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(timeout).build();
+    this.http =
+        HttpClient.newBuilder()
+            .version(HttpClient.Version.HTTP_1_1)
+            .connectTimeout(timeout)
+            .build();
   }
 
   @Override
@@ -58,7 +62,8 @@ public final class JsonRpcChain implements EvmChain {
   }
 
   @Override
-  public byte[] call(EvmAddress from, EvmAddress to, byte[] data) throws UnreachableException, RefusedException {
+  public byte[] call(EvmAddress from, EvmAddress to, byte[] data)
+      throws UnreachableException, RefusedException {
     return bytes(ask("eth_call", transaction(from, to, data), "latest"));
   }
 
@@ -94,12 +99,14 @@ public final class JsonRpcChain implements EvmChain {
   }
 
   @Override
-  public Optional<Receipt> receipt(String transactionHash) throws UnreachableException, RefusedException {
+  public Optional<Receipt> receipt(String transactionHash)
+      throws UnreachableException, RefusedException {
     JsonNode receipt = ask("eth_getTransactionReceipt", transactionHash);
     if (!receipt.isObject()) {
       return Optional.empty();
     }
-    BigInteger fee = quantity(receipt.path("gasUsed")).multiply(quantity(receipt.path("effectiveGasPrice")));
+    BigInteger fee =
+        quantity(receipt.path("gasUsed")).multiply(quantity(receipt.path("effectiveGasPrice")));
     return Optional.of(
         new Receipt(
             transactionHash,
@@ -151,7 +158,8 @@ public final class JsonRpcChain implements EvmChain {
    *
    * @param params texts, booleans or JSON nodes
    */
-  public JsonNode ask(String method, Object... params) throws UnreachableException, RefusedException {
+  public JsonNode ask(String method, Object... params)
+      throws UnreachableException, RefusedException {
     ObjectNode request = Json.object();
     request.put("jsonrpc", "2.0");
     request.put("id", ids.incrementAndGet());
@@ -168,7 +176,8 @@ public final class JsonRpcChain implements EvmChain {
     JsonNode answer = post(method, Json.writeBytes(request));
     JsonNode error = answer.path("error");
     if (error.isObject()) {
-      throw new RefusedException(method + ": " + error.path("message").asString("refused without a reason"));
+      throw new RefusedException(
+          method + ": " + error.path("message").asString("refused without a reason"));
     }
     if (!answer.has("result")) {
       throw new UnreachableException(method + ": the answer has neither result nor error");
@@ -184,11 +193,13 @@ public final class JsonRpcChain implements EvmChain {
             .POST(HttpRequest.BodyPublishers.ofByteArray(body))
             .build();
     try {
-      HttpResponse<InputStream> response = http.send(request, HttpResponse.BodyHandlers.ofInputStream());
+      HttpResponse<InputStream> response =
+          http.send(request, HttpResponse.BodyHandlers.ofInputStream());
       try (InputStream in = response.body()) {
         byte[] bytes = in.readNBytes(ANSWER_BYTES_MAX + 1);
         if (bytes.length > ANSWER_BYTES_MAX) {
-          throw new UnreachableException(method + ": the answer exceeds " + ANSWER_BYTES_MAX + " bytes");
+          throw new UnreachableException(
+              method + ": the answer exceeds " + ANSWER_BYTES_MAX + " bytes");
         }
         if (response.statusCode() / 100 != 2) {
           throw new UnreachableException(method + ": HTTP status " + response.statusCode());
@@ -197,7 +208,8 @@ public final class JsonRpcChain implements EvmChain {
       }
     } catch (IOException e) {
       String why = e.getMessage();
-      throw new UnreachableException(method + ": " + (why == null ? e.getClass().getSimpleName() : why));
+      throw new UnreachableException(
+          method + ": " + (why == null ? e.getClass().getSimpleName() : why));
     } catch (Json.MalformedJsonException e) {
       throw new UnreachableException(method + ": the answer is " + e.getMessage());
     } catch (InterruptedException e) {

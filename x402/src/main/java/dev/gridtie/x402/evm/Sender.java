@@ -12,8 +12,9 @@ import org.web3j.crypto.RawTransaction;
 import org.web3j.crypto.TransactionEncoder;
 
 /**
- * One key that sends transactions: gives out nonces in order, one at a time, caps the fee, and closes the gap that a
- * lost transaction leaves. State: the next nonce and the transactions whose end is not known, guarded by this object.
+ * One key that sends transactions: gives out nonces in order, one at a time, caps the fee, and
+ * closes the gap that a lost transaction leaves. State: the next nonce and the transactions whose
+ * end is not known, guarded by this object.
  */
 public final class Sender {
   /** The most gas one settlement may use. */
@@ -58,15 +59,18 @@ public final class Sender {
    * Signs a call, lets {@code beforeSending} write it down, and sends it.
    *
    * @return the transaction; that it was accepted is known, that it will be mined is not
-   * @throws EvmChain.UnreachableException with {@code beforeSending} called: it may have been sent; else it was not
+   * @throws EvmChain.UnreachableException with {@code beforeSending} called: it may have been sent;
+   *     else it was not
    * @throws EvmChain.RefusedException where the chain would not take it
    */
-  public synchronized SignedTransaction send(EvmAddress to, byte[] data, Consumer<SignedTransaction> beforeSending)
+  public synchronized SignedTransaction send(
+      EvmAddress to, byte[] data, Consumer<SignedTransaction> beforeSending)
       throws EvmChain.UnreachableException, EvmChain.RefusedException, FeeCapException {
     BigInteger gas = chain.estimateGas(address(), to, data);
     gas = gas.multiply(BigInteger.valueOf(12)).divide(BigInteger.TEN);
     if (gas.compareTo(GAS_MAX) > 0) {
-      throw new EvmChain.RefusedException("the transaction would use more than " + GAS_MAX + " gas");
+      throw new EvmChain.RefusedException(
+          "the transaction would use more than " + GAS_MAX + " gas");
     }
     SignedTransaction signed = sign(nextNonce(), gas, to, data);
     beforeSending.accept(signed);
@@ -93,8 +97,12 @@ public final class Sender {
     next = null;
   }
 
-  /** Sends a transaction again that may have been dropped. A chain that knows it already is content with that. */
-  public void sendAgain(SignedTransaction signed) throws EvmChain.UnreachableException, EvmChain.RefusedException {
+  /**
+   * Sends a transaction again that may have been dropped. A chain that knows it already is content
+   * with that.
+   */
+  public void sendAgain(SignedTransaction signed)
+      throws EvmChain.UnreachableException, EvmChain.RefusedException {
     try {
       chain.sendRaw(signed.raw());
     } catch (EvmChain.RefusedException e) {
@@ -105,8 +113,8 @@ public final class Sender {
   }
 
   /**
-   * Notes that a transaction's end is known. Where it was never mined, its nonce is still free and holds up all that
-   * follow; then an empty transfer to ourselves takes it.
+   * Notes that a transaction's end is known. Where it was never mined, its nonce is still free and
+   * holds up all that follow; then an empty transfer to ourselves takes it.
    */
   public synchronized void resolved(SignedTransaction signed) {
     unresolved.remove(signed.nonce());
@@ -143,11 +151,22 @@ public final class Sender {
     BigInteger tip = chain.priorityFee();
     BigInteger max = head.baseFee().shiftLeft(1).add(tip);
     if (head.baseFee().add(tip).compareTo(feeCapWei) > 0) {
-      throw new FeeCapException("the chain asks " + head.baseFee().add(tip) + " wei per gas, and the cap is " + feeCapWei);
+      throw new FeeCapException(
+          "the chain asks "
+              + head.baseFee().add(tip)
+              + " wei per gas, and the cap is "
+              + feeCapWei);
     }
     RawTransaction transaction =
         RawTransaction.createTransaction(
-            chainId, nonce, gas, to.toString(), BigInteger.ZERO, Hex.encode(data), tip, max.min(feeCapWei));
+            chainId,
+            nonce,
+            gas,
+            to.toString(),
+            BigInteger.ZERO,
+            Hex.encode(data),
+            tip,
+            max.min(feeCapWei));
     byte[] raw = TransactionEncoder.signMessage(transaction, credentials);
     return new SignedTransaction(Hex.encode(Hashes.keccak256(raw)), raw, nonce, head.number());
   }
@@ -155,6 +174,8 @@ public final class Sender {
   /** Whether a refusal to take a transaction says that it is there already. */
   private static boolean isKnown(EvmChain.RefusedException e) {
     String message = String.valueOf(e.getMessage()).toLowerCase(java.util.Locale.ROOT);
-    return message.contains("already known") || message.contains("already imported") || message.contains("alreadyknown");
+    return message.contains("already known")
+        || message.contains("already imported")
+        || message.contains("alreadyknown");
   }
 }

@@ -16,8 +16,8 @@ public final class Signatures {
   private Signatures() {}
 
   /**
-   * The address that signed the digest; empty where the signature is not 65 bytes, its v is neither 27 nor 28, its s is
-   * high (EIP-2: the malleable twin), or no key fits.
+   * The address that signed the digest; empty where the signature is not 65 bytes, its v is neither
+   * 27 nor 28, its s is high (EIP-2: the malleable twin), or no key fits.
    */
   public static Optional<EvmAddress> recover(byte[] digest, byte[] signature) {
     if (signature.length != LENGTH || (signature[64] != 27 && signature[64] != 28)) {
@@ -27,7 +27,8 @@ public final class Signatures {
       return Optional.empty();
     }
     try {
-      byte[] key = Secp256k1.get().ecdsaRecover(Arrays.copyOf(signature, 64), digest, signature[64] - 27);
+      byte[] key =
+          Secp256k1.get().ecdsaRecover(Arrays.copyOf(signature, 64), digest, signature[64] - 27);
       return Optional.of(EvmAddress.ofPublicKey(EvmKey.uncompressed(key)));
     } catch (Secp256k1Exception | IllegalArgumentException e) {
       return Optional.empty();

@@ -21,30 +21,42 @@ public interface PaymentScheme {
   /** What became of a payment on the chain. */
   sealed interface Settlement {
     /** The money has moved. */
-    record Settled(String transaction, String payer, BigInteger amount, BigInteger feeWei) implements Settlement {}
+    record Settled(String transaction, String payer, BigInteger amount, BigInteger feeWei)
+        implements Settlement {}
 
     /** The money has not moved, and by this payment never will. */
     record Failed(Refusal why) implements Settlement {}
 
-    /** Not known yet: ask again with {@link PaymentScheme#reconcile}. Never treat this as failed. */
+    /**
+     * Not known yet: ask again with {@link PaymentScheme#reconcile}. Never treat this as failed.
+     */
     record Unknown(String why) implements Settlement {}
   }
 
   /**
    * Looks at a payment without moving money.
    *
-   * @throws EvmChain.UnreachableException where the chain could not be asked; nothing is known about the payment
+   * @throws EvmChain.UnreachableException where the chain could not be asked; nothing is known
+   *     about the payment
    */
-  Verdict verify(PaymentPayload payment, PaymentRequirements requirements) throws EvmChain.UnreachableException;
+  Verdict verify(PaymentPayload payment, PaymentRequirements requirements)
+      throws EvmChain.UnreachableException;
 
   /**
    * Brings a verified payment to the chain and waits for its end, for a bounded time.
    *
-   * @param beforeSending writes the signed transaction down durably; called before it is sent, or not at all
+   * @param beforeSending writes the signed transaction down durably; called before it is sent, or
+   *     not at all
    */
   Settlement settle(
-      PaymentPayload payment, PaymentRequirements requirements, Consumer<SignedTransaction> beforeSending);
+      PaymentPayload payment,
+      PaymentRequirements requirements,
+      Consumer<SignedTransaction> beforeSending);
 
-  /** Finds out, once, what became of a transaction that was sent; sends it again where the chain has lost it. */
-  Settlement reconcile(PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent);
+  /**
+   * Finds out, once, what became of a transaction that was sent; sends it again where the chain has
+   * lost it.
+   */
+  Settlement reconcile(
+      PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent);
 }

@@ -11,7 +11,8 @@ public interface ChargeScheme {
   PaymentRequirements requirements(BigInteger atomicAmount);
 
   /**
-   * What names a payment for ever: two messages with the same key can move money only once between them.
+   * What names a payment for ever: two messages with the same key can move money only once between
+   * them.
    *
    * @throws MalformedPaymentException where the scheme's payload cannot be read
    */

@@ -5,18 +5,28 @@ import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
 import java.util.List;
 
-/** Which of our own current requirements a payment answers. A client's copy is never trusted for the price. */
+/**
+ * Which of our own current requirements a payment answers. A client's copy is never trusted for the
+ * price.
+ */
 public sealed interface PaymentMatch {
   record Matched(PaymentRequirements requirements) implements PaymentMatch {}
 
   record Unmatched(Refusal why) implements PaymentMatch {}
 
-  /** Finds the requirement that the payment accepted (v2), or the first of its scheme and network (v1). */
+  /**
+   * Finds the requirement that the payment accepted (v2), or the first of its scheme and network
+   * (v1).
+   */
   static PaymentMatch find(PaymentPayload payment, List<PaymentRequirements> current) {
     for (PaymentRequirements ours : current) {
       boolean matches =
-          payment.accepted().map(ours::isMatchedBy)
-              .orElse(ours.scheme().equals(payment.scheme()) && ours.network().equals(payment.network()));
+          payment
+              .accepted()
+              .map(ours::isMatchedBy)
+              .orElse(
+                  ours.scheme().equals(payment.scheme())
+                      && ours.network().equals(payment.network()));
       if (matches) {
         return new Matched(ours);
       }
@@ -26,10 +36,12 @@ public sealed interface PaymentMatch {
 
   private static Refusal explain(PaymentPayload payment, List<PaymentRequirements> current) {
     if (current.stream().noneMatch(r -> r.scheme().equals(payment.scheme()))) {
-      return new Refusal("unsupported_scheme", "scheme " + payment.scheme() + " is not offered here");
+      return new Refusal(
+          "unsupported_scheme", "scheme " + payment.scheme() + " is not offered here");
     }
     if (current.stream().noneMatch(r -> r.network().equals(payment.network()))) {
-      return new Refusal("invalid_network", "network " + payment.network() + " is not offered here");
+      return new Refusal(
+          "invalid_network", "network " + payment.network() + " is not offered here");
     }
     return new Refusal(
         "invalid_payment_requirements",

@@ -17,13 +17,15 @@ public final class Fields {
       throw new MalformedPaymentException(key + " must be a text");
     }
     if (value.stringValue().length() > TEXT_LENGTH_MAX) {
-      throw new MalformedPaymentException(key + " is longer than " + TEXT_LENGTH_MAX + " characters");
+      throw new MalformedPaymentException(
+          key + " is longer than " + TEXT_LENGTH_MAX + " characters");
     }
     return value.stringValue();
   }
 
   /** A whole number written as a decimal text, without sign or leading zeros. */
-  public static BigInteger decimal(JsonNode object, String key, int digitsMax) throws MalformedPaymentException {
+  public static BigInteger decimal(JsonNode object, String key, int digitsMax)
+      throws MalformedPaymentException {
     String text = text(object, key);
     if (text.length() > digitsMax || !text.matches("0|[1-9][0-9]*")) {
       throw new MalformedPaymentException(key + " must be a whole number as a decimal text");

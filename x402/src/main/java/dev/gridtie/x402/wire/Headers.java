@@ -31,7 +31,8 @@ public final class Headers {
    */
   public static JsonNode decode(String header) throws MalformedPaymentException {
     if (header.length() > LENGTH_MAX) {
-      throw new MalformedPaymentException("the header is longer than " + LENGTH_MAX + " characters");
+      throw new MalformedPaymentException(
+          "the header is longer than " + LENGTH_MAX + " characters");
     }
     byte[] bytes;
     try {

@@ -3,7 +3,9 @@ package dev.gridtie.x402.wire;
 import java.util.Map;
 import java.util.Optional;
 
-/** Network names: v2 writes CAIP-2 ({@code eip155:84532}), v1 wrote names ({@code base-sepolia}). */
+/**
+ * Network names: v2 writes CAIP-2 ({@code eip155:84532}), v1 wrote names ({@code base-sepolia}).
+ */
 public final class Networks {
   private static final Map<String, String> V1_BY_CAIP2 =
       Map.of(

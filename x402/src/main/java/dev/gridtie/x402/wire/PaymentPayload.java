@@ -41,7 +41,12 @@ public record PaymentPayload(
     requireVersion(json, 2, Headers.PAYMENT_SIGNATURE);
     PaymentRequirements accepted = PaymentRequirements.fromJson(Fields.object(json, "accepted"));
     return new PaymentPayload(
-        2, accepted.scheme(), accepted.network(), Optional.of(accepted), Fields.object(json, "payload"), json);
+        2,
+        accepted.scheme(),
+        accepted.network(),
+        Optional.of(accepted),
+        Fields.object(json, "payload"),
+        json);
   }
 
   /**
@@ -55,16 +60,30 @@ public record PaymentPayload(
     String name = Fields.text(json, "network");
     String network =
         Networks.caip2(name)
-            .orElseThrow(() -> new MalformedPaymentException("network " + name + " is not a v1 network known here"));
+            .orElseThrow(
+                () ->
+                    new MalformedPaymentException(
+                        "network " + name + " is not a v1 network known here"));
     return new PaymentPayload(
-        1, Fields.text(json, "scheme"), network, Optional.empty(), Fields.object(json, "payload"), json);
+        1,
+        Fields.text(json, "scheme"),
+        network,
+        Optional.empty(),
+        Fields.object(json, "payload"),
+        json);
   }
 
-  private static void requireVersion(JsonNode json, int version, String header) throws MalformedPaymentException {
+  private static void requireVersion(JsonNode json, int version, String header)
+      throws MalformedPaymentException {
     JsonNode given = json.path("x402Version");
     if (!given.isInt() || given.intValue() != version) {
       throw new MalformedPaymentException(
-          "invalid_x402_version: " + header + " carries x402 version " + version + ", and this says " + given);
+          "invalid_x402_version: "
+              + header
+              + " carries x402 version "
+              + version
+              + ", and this says "
+              + given);
     }
   }
 

@@ -15,7 +15,8 @@ import tools.jackson.databind.node.ObjectNode;
  * @param resource what would be paid for
  * @param accepts the ways to pay, at least one
  */
-public record PaymentRequired(String error, ResourceInfo resource, List<PaymentRequirements> accepts) {
+public record PaymentRequired(
+    String error, ResourceInfo resource, List<PaymentRequirements> accepts) {
   public PaymentRequired {
     accepts = List.copyOf(accepts);
     if (accepts.isEmpty()) {
@@ -56,12 +57,19 @@ public record PaymentRequired(String error, ResourceInfo resource, List<PaymentR
     return json;
   }
 
-  /** What a client found in a 402: the version to answer with, the ways to pay, and the resource as it was sent. */
-  public record Offer(int version, List<PaymentRequirements> accepts, List<JsonNode> raw, @Nullable JsonNode resource) {}
+  /**
+   * What a client found in a 402: the version to answer with, the ways to pay, and the resource as
+   * it was sent.
+   */
+  public record Offer(
+      int version,
+      List<PaymentRequirements> accepts,
+      List<JsonNode> raw,
+      @Nullable JsonNode resource) {}
 
   /**
-   * Reads the value of a {@code PAYMENT-REQUIRED} header. Requirements of a kind that we cannot read are left out, as
-   * long as one remains.
+   * Reads the value of a {@code PAYMENT-REQUIRED} header. Requirements of a kind that we cannot
+   * read are left out, as long as one remains.
    *
    * @throws MalformedPaymentException where it is none, or nothing in it could be read
    */
@@ -86,13 +94,15 @@ public record PaymentRequired(String error, ResourceInfo resource, List<PaymentR
     return offer(1, body.path("accepts"), null);
   }
 
-  private static Offer offer(int version, JsonNode list, @Nullable JsonNode resource) throws MalformedPaymentException {
+  private static Offer offer(int version, JsonNode list, @Nullable JsonNode resource)
+      throws MalformedPaymentException {
     List<PaymentRequirements> accepts = new ArrayList<>();
     List<JsonNode> raw = new ArrayList<>();
     MalformedPaymentException last = new MalformedPaymentException("accepts is empty");
     for (JsonNode one : list) {
       try {
-        accepts.add(version == 2 ? PaymentRequirements.fromJson(one) : PaymentRequirements.fromV1Json(one));
+        accepts.add(
+            version == 2 ? PaymentRequirements.fromJson(one) : PaymentRequirements.fromV1Json(one));
         raw.add(one);
       } catch (MalformedPaymentException e) {
         last = e;

@@ -80,7 +80,10 @@ public record PaymentRequirements(
     String name = Fields.text(json, "network");
     String network =
         Networks.caip2(name)
-            .orElseThrow(() -> new MalformedPaymentException("network " + name + " has no v1 name known here"));
+            .orElseThrow(
+                () ->
+                    new MalformedPaymentException(
+                        "network " + name + " has no v1 name known here"));
     return read(json, "maxAmountRequired", network);
   }
 
@@ -105,8 +108,8 @@ public record PaymentRequirements(
   }
 
   /**
-   * Whether a client's {@code accepted} names this requirement: every field that we declared is equal (addresses
-   * without regard to case); the client may have added keys to {@code extra}.
+   * Whether a client's {@code accepted} names this requirement: every field that we declared is
+   * equal (addresses without regard to case); the client may have added keys to {@code extra}.
    */
   public boolean isMatchedBy(PaymentRequirements accepted) {
     if (!scheme.equals(accepted.scheme)

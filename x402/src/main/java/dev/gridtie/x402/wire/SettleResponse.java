@@ -7,7 +7,8 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * What became of a payment (x402 v2 §5.3): the {@code PAYMENT-RESPONSE} header, and the answer of {@code /settle}.
+ * What became of a payment (x402 v2 §5.3): the {@code PAYMENT-RESPONSE} header, and the answer of
+ * {@code /settle}.
  *
  * @param transaction the transaction's hash, or "" where there is none
  * @param network CAIP-2, or the v1 name towards a v1 client
@@ -21,7 +22,8 @@ public record SettleResponse(
     @Nullable String payer,
     @Nullable BigInteger amount) {
 
-  public static SettleResponse settled(String transaction, String network, String payer, @Nullable BigInteger amount) {
+  public static SettleResponse settled(
+      String transaction, String network, String payer, @Nullable BigInteger amount) {
     return new SettleResponse(true, null, null, transaction, network, payer, amount);
   }
 

@@ -36,7 +36,8 @@ public final class ExactClient implements PaymentSigner {
   }
 
   @Override
-  public JsonNode sign(int version, PaymentRequirements requirements) throws MalformedPaymentException {
+  public JsonNode sign(int version, PaymentRequirements requirements)
+      throws MalformedPaymentException {
     long now = clock.instant().getEpochSecond();
     byte[] nonce = new byte[32];
     random.nextBytes(nonce);
@@ -54,7 +55,8 @@ public final class ExactClient implements PaymentSigner {
             BigInteger.valueOf(version == 1 ? now - V1_BACKDATED_SECONDS : 0),
             BigInteger.valueOf(now + requirements.maxTimeoutSeconds()),
             nonce);
-    byte[] digest = Eip712.digest(ExactTypes.domainSeparator(requirements), authorization.structHash());
+    byte[] digest =
+        Eip712.digest(ExactTypes.domainSeparator(requirements), authorization.structHash());
     return new Payload(authorization, key.sign(digest)).toJson();
   }
 }

@@ -11,8 +11,8 @@ import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
 import dev.gridtie.x402.evm.EvmChain.UnreachableException;
 import dev.gridtie.x402.evm.Sender;
-import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.evm.Signatures;
+import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.evm.exact.ExactTypes.Authorization;
 import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
 import dev.gridtie.x402.facilitator.PaymentScheme;
@@ -29,7 +29,10 @@ import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
-/** Verifies and settles scheme exact by EIP-3009: each guard a named step, in the order of the scheme's specification. */
+/**
+ * Verifies and settles scheme exact by EIP-3009: each guard a named step, in the order of the
+ * scheme's specification.
+ */
 public final class ExactFacilitator implements PaymentScheme {
   /** A payment must stay valid at least this much longer: the time that settling may take. */
   public static final long VALID_SECONDS_MIN = 6;
@@ -60,7 +63,8 @@ public final class ExactFacilitator implements PaymentScheme {
    * @param sender brings transactions to the chain and pays their gas
    * @param settleTimeout how long {@link #settle} waits for a transaction to be mined
    */
-  public ExactFacilitator(EvmChain chain, Sender sender, InstantSource clock, Duration settleTimeout) {
+  public ExactFacilitator(
+      EvmChain chain, Sender sender, InstantSource clock, Duration settleTimeout) {
     this.chain = chain;
     this.sender = sender;
     this.clock = clock;
@@ -79,7 +83,8 @@ public final class ExactFacilitator implements PaymentScheme {
   }
 
   @Override
-  public Verdict verify(PaymentPayload payment, PaymentRequirements requirements) throws UnreachableException {
+  public Verdict verify(PaymentPayload payment, PaymentRequirements requirements)
+      throws UnreachableException {
     try {
       requireScheme(payment, requirements);
       byte[] domain = domain(requirements);
@@ -96,12 +101,15 @@ public final class ExactFacilitator implements PaymentScheme {
     } catch (Refused e) {
       return new Verdict.Invalid(e.why);
     } catch (RefusedException e) {
-      return new Verdict.Invalid(new Refusal("unexpected_verify_error", "the chain refused: " + e.getMessage()));
+      return new Verdict.Invalid(
+          new Refusal("unexpected_verify_error", "the chain refused: " + e.getMessage()));
     }
   }
 
-  private static void requireScheme(PaymentPayload payment, PaymentRequirements requirements) throws Refused {
-    if (!payment.scheme().equals(ExactTypes.SCHEME) || !requirements.scheme().equals(ExactTypes.SCHEME)) {
+  private static void requireScheme(PaymentPayload payment, PaymentRequirements requirements)
+      throws Refused {
+    if (!payment.scheme().equals(ExactTypes.SCHEME)
+        || !requirements.scheme().equals(ExactTypes.SCHEME)) {
       throw new Refused("invalid_exact_evm_scheme", "the scheme is not exact");
     }
   }
@@ -114,11 +122,16 @@ public final class ExactFacilitator implements PaymentScheme {
     }
   }
 
-  private static void requireNetwork(PaymentPayload payment, PaymentRequirements requirements) throws Refused {
+  private static void requireNetwork(PaymentPayload payment, PaymentRequirements requirements)
+      throws Refused {
     if (!payment.network().equals(requirements.network())) {
       throw new Refused(
           "invalid_exact_evm_network_mismatch",
-          "the payment is for " + payment.network() + ", and " + requirements.network() + " was asked");
+          "the payment is for "
+              + payment.network()
+              + ", and "
+              + requirements.network()
+              + " was asked");
     }
   }
 
@@ -130,17 +143,24 @@ public final class ExactFacilitator implements PaymentScheme {
     }
   }
 
-  /** Routes by the payer's code: none means ECDSA, some means EIP-1271 and nothing else. Says whether it was a contract. */
+  /**
+   * Routes by the payer's code: none means ECDSA, some means EIP-1271 and nothing else. Says
+   * whether it was a contract.
+   */
   private boolean requireSignature(Payload payload, byte[] domain)
       throws Refused, UnreachableException, RefusedException {
     byte[] signature = payload.signature();
     EvmAddress from = payload.authorization().from();
     byte[] digest = Eip712.digest(domain, payload.authorization().structHash());
     boolean hasCode = chain.code(from).length > 0;
-    if (!hasCode && signature.length > ERC6492_TAIL.length
+    if (!hasCode
+        && signature.length > ERC6492_TAIL.length
         && Arrays.equals(
-            Arrays.copyOfRange(signature, signature.length - ERC6492_TAIL.length, signature.length), ERC6492_TAIL)) {
-      throw new Refused("eip6492_factory_not_allowed", "wallets that are not deployed yet are not taken: deploy it first");
+            Arrays.copyOfRange(signature, signature.length - ERC6492_TAIL.length, signature.length),
+            ERC6492_TAIL)) {
+      throw new Refused(
+          "eip6492_factory_not_allowed",
+          "wallets that are not deployed yet are not taken: deploy it first");
     }
     boolean valid =
         hasCode
@@ -154,9 +174,13 @@ public final class ExactFacilitator implements PaymentScheme {
     return hasCode;
   }
 
-  private boolean isValidEip1271(EvmAddress wallet, byte[] digest, byte[] signature) throws UnreachableException {
+  private boolean isValidEip1271(EvmAddress wallet, byte[] digest, byte[] signature)
+      throws UnreachableException {
     byte[] call =
-        Abi.concat(Abi.selector("isValidSignature(bytes32,bytes)"), digest, Abi.trailingBytes(1, signature));
+        Abi.concat(
+            Abi.selector("isValidSignature(bytes32,bytes)"),
+            digest,
+            Abi.trailingBytes(1, signature));
     try {
       byte[] answer = chain.call(sender.address(), wallet, call);
       return answer.length == 32 && Arrays.equals(answer, Arrays.copyOf(EIP1271_MAGIC, 32));
@@ -165,10 +189,12 @@ public final class ExactFacilitator implements PaymentScheme {
     }
   }
 
-  private static void requirePayee(Authorization authorization, PaymentRequirements requirements) throws Refused {
+  private static void requirePayee(Authorization authorization, PaymentRequirements requirements)
+      throws Refused {
     if (!authorization.to().lower().equalsIgnoreCase(requirements.payTo())) {
       throw new Refused(
-          "invalid_exact_evm_recipient_mismatch", "the authorisation pays somebody else; pay " + requirements.payTo());
+          "invalid_exact_evm_recipient_mismatch",
+          "the authorisation pays somebody else; pay " + requirements.payTo());
     }
   }
 
@@ -177,19 +203,26 @@ public final class ExactFacilitator implements PaymentScheme {
     if (authorization.validBefore().compareTo(now.add(BigInteger.valueOf(VALID_SECONDS_MIN))) < 0) {
       throw new Refused(
           "invalid_exact_evm_payload_authorization_valid_before",
-          "the authorisation has expired, or does within " + VALID_SECONDS_MIN + " s; sign a new one");
+          "the authorisation has expired, or does within "
+              + VALID_SECONDS_MIN
+              + " s; sign a new one");
     }
     if (authorization.validAfter().compareTo(now) > 0) {
       throw new Refused(
-          "invalid_exact_evm_payload_authorization_valid_after", "the authorisation is not valid yet");
+          "invalid_exact_evm_payload_authorization_valid_after",
+          "the authorisation is not valid yet");
     }
   }
 
-  private static void requireValue(Authorization authorization, PaymentRequirements requirements) throws Refused {
+  private static void requireValue(Authorization authorization, PaymentRequirements requirements)
+      throws Refused {
     if (!authorization.value().equals(requirements.amount())) {
       throw new Refused(
           "invalid_exact_evm_authorization_value",
-          "the authorisation is for " + authorization.value() + " atomic units, and the price is " + requirements.amount());
+          "the authorisation is for "
+              + authorization.value()
+              + " atomic units, and the price is "
+              + requirements.amount());
     }
   }
 
@@ -198,7 +231,8 @@ public final class ExactFacilitator implements PaymentScheme {
     try {
       EvmAddress token = ExactTypes.asset(requirements);
       if (chain.code(token).length == 0) {
-        throw new Refused("asset_not_deployed_contract", "there is no contract at " + token + " on this chain");
+        throw new Refused(
+            "asset_not_deployed_contract", "there is no contract at " + token + " on this chain");
       }
       return token;
     } catch (MalformedPaymentException e) {
@@ -207,7 +241,11 @@ public final class ExactFacilitator implements PaymentScheme {
   }
 
   private void simulate(
-      Payload payload, EvmAddress token, PaymentRequirements requirements, byte[] domain, boolean contract)
+      Payload payload,
+      EvmAddress token,
+      PaymentRequirements requirements,
+      byte[] domain,
+      boolean contract)
       throws Refused, UnreachableException {
     try {
       chain.call(sender.address(), token, transferCall(payload, contract));
@@ -226,31 +264,46 @@ public final class ExactFacilitator implements PaymentScheme {
       throws UnreachableException {
     try {
       if (isUsed(authorization, token)) {
-        return new Refused("invalid_exact_evm_nonce_already_used", "this authorisation was used before; sign a new one");
+        return new Refused(
+            "invalid_exact_evm_nonce_already_used",
+            "this authorisation was used before; sign a new one");
       }
       BigInteger balance =
-          Abi.uint(chain.call(sender.address(), token, Abi.call("balanceOf(address)", Abi.word(authorization.from()))));
+          Abi.uint(
+              chain.call(
+                  sender.address(),
+                  token,
+                  Abi.call("balanceOf(address)", Abi.word(authorization.from()))));
       if (balance.compareTo(authorization.value()) < 0) {
         return new Refused(
             "invalid_exact_evm_insufficient_balance",
-            "the payer holds " + balance + " atomic units, and the price is " + authorization.value());
+            "the payer holds "
+                + balance
+                + " atomic units, and the price is "
+                + authorization.value());
       }
       byte[] actual = chain.call(sender.address(), token, Abi.call("DOMAIN_SEPARATOR()"));
       if (!Arrays.equals(actual, domain)) {
         return new Refused(
             "invalid_exact_evm_token_name_mismatch",
-            "the token at " + requirements.asset() + " signs under another name or version than extra says");
+            "the token at "
+                + requirements.asset()
+                + " signs under another name or version than extra says");
       }
     } catch (RefusedException e) {
-      return new Refused("invalid_exact_evm_eip3009_not_supported", "the token does not speak EIP-3009");
+      return new Refused(
+          "invalid_exact_evm_eip3009_not_supported", "the token does not speak EIP-3009");
     }
     return new Refused(
-        "invalid_exact_evm_transaction_simulation_failed", "the transfer would fail: " + failure.getMessage());
+        "invalid_exact_evm_transaction_simulation_failed",
+        "the transfer would fail: " + failure.getMessage());
   }
 
   @Override
   public Settlement settle(
-      PaymentPayload payment, PaymentRequirements requirements, Consumer<SignedTransaction> beforeSending) {
+      PaymentPayload payment,
+      PaymentRequirements requirements,
+      Consumer<SignedTransaction> beforeSending) {
     AtomicReference<SignedTransaction> noted = new AtomicReference<>();
     try {
       Payload payload = Payload.fromJson(payment.payload());
@@ -268,21 +321,27 @@ public final class ExactFacilitator implements PaymentScheme {
     } catch (MalformedPaymentException e) {
       return new Settlement.Failed(new Refusal("invalid_payload", String.valueOf(e.getMessage())));
     } catch (Sender.FeeCapException e) {
-      return new Settlement.Failed(new Refusal("unexpected_settle_error", "gas is too expensive now: " + e.getMessage()));
+      return new Settlement.Failed(
+          new Refusal("unexpected_settle_error", "gas is too expensive now: " + e.getMessage()));
     } catch (RefusedException e) {
       SignedTransaction sent = noted.get();
       return sent == null
           ? new Settlement.Failed(
-              new Refusal("invalid_exact_evm_transaction_failed", "the chain refused the transfer: " + e.getMessage()))
+              new Refusal(
+                  "invalid_exact_evm_transaction_failed",
+                  "the chain refused the transfer: " + e.getMessage()))
           : reconcile(payment, requirements, sent);
     } catch (UnreachableException e) {
       return noted.get() == null
-          ? new Settlement.Failed(new Refusal("unexpected_settle_error", "the chain is out of reach: " + e.getMessage()))
+          ? new Settlement.Failed(
+              new Refusal(
+                  "unexpected_settle_error", "the chain is out of reach: " + e.getMessage()))
           : new Settlement.Unknown(String.valueOf(e.getMessage()));
     }
   }
 
-  private Settlement await(PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent) {
+  private Settlement await(
+      PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent) {
     long end = System.nanoTime() + settleTimeout.toNanos();
     Duration pause = POLL_FIRST;
     while (true) {
@@ -306,7 +365,8 @@ public final class ExactFacilitator implements PaymentScheme {
   }
 
   @Override
-  public Settlement reconcile(PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent) {
+  public Settlement reconcile(
+      PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent) {
     try {
       Authorization authorization = Payload.fromJson(payment.payload()).authorization();
       EvmAddress token = ExactTypes.asset(requirements);
@@ -318,7 +378,9 @@ public final class ExactFacilitator implements PaymentScheme {
             : new Settlement.Failed(
                 new Refusal(
                     "invalid_exact_evm_transfer_event_mismatch",
-                    "transaction " + sent.hash() + " succeeded without the expected Transfer event"));
+                    "transaction "
+                        + sent.hash()
+                        + " succeeded without the expected Transfer event"));
       }
       if (isUsed(authorization, token)) {
         sender.resolved(sent);
@@ -327,12 +389,17 @@ public final class ExactFacilitator implements PaymentScheme {
       if (own.isPresent()) {
         sender.resolved(sent);
         return new Settlement.Failed(
-            new Refusal("invalid_exact_evm_transaction_failed", "transaction " + sent.hash() + " reverted"));
+            new Refusal(
+                "invalid_exact_evm_transaction_failed",
+                "transaction " + sent.hash() + " reverted"));
       }
-      if (BigInteger.valueOf(chain.latestBlock().timestamp()).compareTo(authorization.validBefore()) >= 0) {
+      if (BigInteger.valueOf(chain.latestBlock().timestamp()).compareTo(authorization.validBefore())
+          >= 0) {
         sender.resolved(sent);
         return new Settlement.Failed(
-            new Refusal("invalid_exact_evm_payload_authorization_valid_before", "expired before it was mined"));
+            new Refusal(
+                "invalid_exact_evm_payload_authorization_valid_before",
+                "expired before it was mined"));
       }
       sender.sendAgain(sent);
       return new Settlement.Unknown("sent again, not mined yet");
@@ -344,31 +411,42 @@ public final class ExactFacilitator implements PaymentScheme {
   }
 
   /**
-   * Anyone may bring an authorisation to the chain. Where somebody else did, the payee has the money all the same, and
-   * the payment is settled by that transaction; where the payer cancelled it, nothing moved and nothing will.
+   * Anyone may bring an authorisation to the chain. Where somebody else did, the payee has the
+   * money all the same, and the payment is settled by that transaction; where the payer cancelled
+   * it, nothing moved and nothing will.
    */
-  private Settlement usedByAnother(Authorization authorization, EvmAddress token, SignedTransaction sent)
+  private Settlement usedByAnother(
+      Authorization authorization, EvmAddress token, SignedTransaction sent)
       throws UnreachableException, RefusedException {
     List<EvmChain.Log> used =
         chain.logs(
-            token, sent.sinceBlock(), List.of(USED_EVENT, Abi.word(authorization.from()), authorization.nonce()));
+            token,
+            sent.sinceBlock(),
+            List.of(USED_EVENT, Abi.word(authorization.from()), authorization.nonce()));
     for (EvmChain.Log log : used) {
       Optional<EvmChain.Receipt> receipt = chain.receipt(log.transactionHash());
-      if (receipt.isPresent() && receipt.get().succeeded() && moved(receipt.get(), authorization, token)) {
+      if (receipt.isPresent()
+          && receipt.get().succeeded()
+          && moved(receipt.get(), authorization, token)) {
         return settled(receipt.get(), authorization);
       }
     }
     return new Settlement.Failed(
         new Refusal(
-            "invalid_exact_evm_nonce_already_used", "the authorisation was cancelled or used before this payment"));
+            "invalid_exact_evm_nonce_already_used",
+            "the authorisation was cancelled or used before this payment"));
   }
 
   private static Settlement settled(EvmChain.Receipt receipt, Authorization authorization) {
     return new Settlement.Settled(
-        receipt.transactionHash(), authorization.from().toString(), authorization.value(), receipt.feeWei());
+        receipt.transactionHash(),
+        authorization.from().toString(),
+        authorization.value(),
+        receipt.feeWei());
   }
 
-  private static boolean moved(EvmChain.Receipt receipt, Authorization authorization, EvmAddress token) {
+  private static boolean moved(
+      EvmChain.Receipt receipt, Authorization authorization, EvmAddress token) {
     return receipt.logs().stream()
         .anyMatch(
             log ->
@@ -380,9 +458,13 @@ public final class ExactFacilitator implements PaymentScheme {
                     && Abi.uint(log.data()).equals(authorization.value()));
   }
 
-  private boolean isUsed(Authorization authorization, EvmAddress token) throws UnreachableException, RefusedException {
+  private boolean isUsed(Authorization authorization, EvmAddress token)
+      throws UnreachableException, RefusedException {
     byte[] call =
-        Abi.call("authorizationState(address,bytes32)", Abi.word(authorization.from()), authorization.nonce());
+        Abi.call(
+            "authorizationState(address,bytes32)",
+            Abi.word(authorization.from()),
+            authorization.nonce());
     return Abi.uint(chain.call(sender.address(), token, call)).signum() != 0;
   }
 

@@ -40,16 +40,29 @@ public record ExactServer(
     extra.put("name", name);
     extra.put("version", version);
     return new PaymentRequirements(
-        ExactTypes.SCHEME, network, atomicAmount, token.toString(), payTo.toString(), maxTimeoutSeconds, extra);
+        ExactTypes.SCHEME,
+        network,
+        atomicAmount,
+        token.toString(),
+        payTo.toString(),
+        maxTimeoutSeconds,
+        extra);
   }
 
-  /** The token's authorisation can be used once for each payer and nonce, and so this names the payment. */
+  /**
+   * The token's authorisation can be used once for each payer and nonce, and so this names the
+   * payment.
+   */
   @Override
   public String paymentKey(PaymentPayload payment) throws MalformedPaymentException {
     var authorization = Payload.fromJson(payment.payload()).authorization();
     String text =
         String.join(
-            "|", network, token.lower(), authorization.from().lower(), Hex.encode(authorization.nonce()));
+            "|",
+            network,
+            token.lower(),
+            authorization.from().lower(),
+            Hex.encode(authorization.nonce()));
     return "exact-" + Hex.encode(Hashes.sha256(text.getBytes(StandardCharsets.UTF_8))).substring(2);
   }
 

@@ -37,7 +37,12 @@ public final class ExactTypes {
    * @param nonce 32 bytes, used once per payer
    */
   public record Authorization(
-      EvmAddress from, EvmAddress to, BigInteger value, BigInteger validAfter, BigInteger validBefore, byte[] nonce) {
+      EvmAddress from,
+      EvmAddress to,
+      BigInteger value,
+      BigInteger validAfter,
+      BigInteger validBefore,
+      byte[] nonce) {
 
     /** hashStruct of TransferWithAuthorization. */
     public byte[] structHash() {
@@ -46,7 +51,12 @@ public final class ExactTypes {
 
     byte[] words() {
       return Abi.concat(
-          Abi.word(from), Abi.word(to), Abi.word(value), Abi.word(validAfter), Abi.word(validBefore), nonce);
+          Abi.word(from),
+          Abi.word(to),
+          Abi.word(value),
+          Abi.word(validAfter),
+          Abi.word(validBefore),
+          nonce);
     }
 
     ObjectNode toJson() {
@@ -92,7 +102,8 @@ public final class ExactTypes {
       try {
         return EvmAddress.of(Fields.text(json, key));
       } catch (IllegalArgumentException e) {
-        throw new MalformedPaymentException(key + " must be an address: 0x and 40 hexadecimal digits");
+        throw new MalformedPaymentException(
+            key + " must be an address: 0x and 40 hexadecimal digits");
       }
     }
 
@@ -104,13 +115,16 @@ public final class ExactTypes {
       return value;
     }
 
-    private static byte[] bytes(JsonNode json, String key, int length) throws MalformedPaymentException {
+    private static byte[] bytes(JsonNode json, String key, int length)
+        throws MalformedPaymentException {
       try {
         String text = Fields.text(json, key);
         return length < 0 ? Hex.decode(text) : Hex.decode(text, length);
       } catch (IllegalArgumentException e) {
         throw new MalformedPaymentException(
-            key + " must be 0x and hexadecimal digits" + (length < 0 ? "" : " of " + length + " bytes"));
+            key
+                + " must be 0x and hexadecimal digits"
+                + (length < 0 ? "" : " of " + length + " bytes"));
       }
     }
   }
@@ -128,7 +142,10 @@ public final class ExactTypes {
     }
     long chainId =
         Networks.evmChainId(requirements.network())
-            .orElseThrow(() -> new MalformedPaymentException(requirements.network() + " is not an EVM network"));
+            .orElseThrow(
+                () ->
+                    new MalformedPaymentException(
+                        requirements.network() + " is not an EVM network"));
     return Eip712.domainSeparator(name, version, chainId, asset(requirements));
   }
 

@@ -1,0 +1,444 @@
+package dev.gridtie.grid.engine;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.base.Json;
+import java.io.BufferedReader;
+import java.io.BufferedWriter;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.OutputStreamWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * A model running in a child process. When the child ends by itself, its requests fail with a
+ * retryable reason, and it is started again, after a pause that doubles while it keeps ending. Safe
+ * for use by many threads.
+ */
+public final class Engine implements AutoCloseable {
+  /** How many requests may be with the child at once, those waiting for a slot included. */
+  public static final int PENDING_MAX = 1024;
+
+  private static final Duration START_PATIENCE = Duration.ofSeconds(120);
+  private static final Duration COUNT_PATIENCE = Duration.ofSeconds(30);
+  private static final Duration PAUSE_FIRST = Duration.ofMillis(200);
+  private static final Duration PAUSE_MAX = Duration.ofSeconds(10);
+
+  /** A child that lived this long was healthy, and the pause starts from the beginning. */
+  private static final Duration HEALTHY_AFTER = Duration.ofSeconds(30);
+
+  private final Config config;
+  private final Map<Long, Pending> pending = new ConcurrentHashMap<>();
+  private final AtomicLong ids = new AtomicLong();
+  private final CountDownLatch firstStart = new CountDownLatch(1);
+  private volatile @Nullable Child child;
+  private volatile @Nullable String fatal;
+  private volatile boolean closed;
+
+  /**
+   * What to run and how.
+   *
+   * @param libraries the folder with llama.cpp's libraries
+   * @param model a GGUF
+   * @param slots how many requests are answered in one batch
+   * @param contextTokens of each request, prompt and answer together
+   * @param threads for computing
+   * @param log where the child's errors go
+   */
+  public record Config(
+      Path libraries, Path model, int slots, int contextTokens, int threads, Path log) {}
+
+  /** Carries a failure to a caller who waits for an answer. */
+  public static final class EngineException extends Exception {
+    private static final long serialVersionUID = 1L;
+    private final transient EngineFailure failure;
+
+    EngineException(EngineFailure failure) {
+      super(failure.message());
+      this.failure = failure;
+    }
+
+    public EngineFailure failure() {
+      return failure;
+    }
+  }
+
+  /**
+   * Hears an answer as it is generated. Called by one thread, in order; must not block for long.
+   */
+  public interface Listener {
+    /** The prompt is being read. */
+    void started(int promptTokens);
+
+    /**
+     * A piece of the answer.
+     *
+     * @param completionTokens tokens of the answer up to and with this piece
+     */
+    void text(String text, int completionTokens);
+
+    /** The answer is whole, or was cancelled. Nothing follows. */
+    void ended(EndReason reason, int promptTokens, int completionTokens);
+
+    /** There will be no more of the answer. Nothing follows. */
+    void failed(EngineFailure failure);
+  }
+
+  /** An answer being generated. */
+  public interface Generation {
+    /** Stops it before its next token. Harmless where it has ended. */
+    void cancel();
+  }
+
+  private sealed interface Pending {
+    record Counting(CompletableFuture<Integer> tokens) implements Pending {}
+
+    record Generating(Listener listener) implements Pending {}
+  }
+
+  private record Child(Process process, BufferedWriter in) {}
+
+  private Engine(Config config) {
+    this.config = config;
+  }
+
+  /**
+   * Starts the child and waits until it is ready.
+   *
+   * @throws IOException where it cannot start: the message says why
+   */
+  public static Engine start(Config config) throws IOException {
+    if (!Files.isReadable(config.model())) {
+      throw new IOException("there is no model at " + config.model());
+    }
+    Engine engine = new Engine(config);
+    Thread.ofPlatform().daemon(true).name("engine").start(engine::supervise);
+    try {
+      if (!engine.firstStart.await(START_PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
+        engine.close();
+        throw new IOException(
+            "the engine is not ready after "
+                + START_PATIENCE.toSeconds()
+                + " s; see "
+                + config.log());
+      }
+    } catch (InterruptedException e) {
+      engine.close();
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted");
+    }
+    String reason = engine.fatal;
+    if (reason != null) {
+      engine.close();
+      throw new IOException("the engine cannot start: " + reason);
+    }
+    return engine;
+  }
+
+  public Config config() {
+    return config;
+  }
+
+  /** Whether the child is up. */
+  public boolean isReady() {
+    return child != null;
+  }
+
+  /** The child's process id, for watching it; -1 while there is none. */
+  public long pid() {
+    Child running = child;
+    return running == null ? -1 : running.process().pid();
+  }
+
+  /**
+   * How many tokens the prompt of a conversation has.
+   *
+   * @throws EngineException where the engine is not up, or its template refuses the conversation
+   */
+  public int count(List<Turn> turns) throws EngineException {
+    CompletableFuture<Integer> tokens = new CompletableFuture<>();
+    ObjectNode command = command("count", turns);
+    long id = register(command, new Pending.Counting(tokens));
+    try {
+      return tokens.get(COUNT_PATIENCE.toSeconds(), TimeUnit.SECONDS);
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof EngineException engine) {
+        throw engine;
+      }
+      throw new IllegalStateException(e);
+    } catch (TimeoutException e) {
+      throw new EngineException(
+          new EngineFailure(
+              EngineFailure.Code.OVERLOADED, "the engine is too busy to count tokens", true));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new EngineException(EngineFailure.unavailable());
+    } finally {
+      pending.remove(id);
+    }
+  }
+
+  /**
+   * Starts generating an answer.
+   *
+   * @throws EngineException where the engine is not up or has too much to do; the listener is not
+   *     called then
+   */
+  public Generation generate(List<Turn> turns, Sampling sampling, int maxTokens, Listener listener)
+      throws EngineException {
+    ObjectNode command = command("generate", turns);
+    command.put("max", maxTokens);
+    ObjectNode s = command.putObject("sampling");
+    s.put("temperature", sampling.temperature());
+    s.put("topK", sampling.topK());
+    s.put("topP", sampling.topP());
+    s.put("minP", sampling.minP());
+    s.put("seed", sampling.seed());
+    ArrayNode stop = s.putArray("stop");
+    sampling.stop().forEach(stop::add);
+    long id = register(command, new Pending.Generating(listener));
+    return () -> {
+      if (pending.containsKey(id)) {
+        ObjectNode cancel = Json.object();
+        cancel.put("op", "cancel");
+        cancel.put("id", id);
+        Child running = child;
+        if (running != null) {
+          sendQuietly(running, cancel);
+        }
+      }
+    };
+  }
+
+  private static ObjectNode command(String op, List<Turn> turns) {
+    ObjectNode command = Json.object();
+    command.put("op", op);
+    ArrayNode list = command.putArray("turns");
+    for (Turn turn : turns) {
+      list.addObject().put("role", turn.role()).put("content", turn.content());
+    }
+    return command;
+  }
+
+  private long register(ObjectNode command, Pending what) throws EngineException {
+    Child running = child;
+    if (running == null) {
+      throw new EngineException(EngineFailure.unavailable());
+    }
+    if (pending.size() >= PENDING_MAX) {
+      throw new EngineException(
+          new EngineFailure(
+              EngineFailure.Code.OVERLOADED, "too many requests wait for the engine", true));
+    }
+    long id = ids.incrementAndGet();
+    command.put("id", id);
+    pending.put(id, what);
+    try {
+      send(running, command);
+      if (child != running && pending.remove(id) != null) {
+        throw new EngineException(
+            EngineFailure.unavailable()); // it ended before it could have seen this
+      }
+    } catch (IOException e) {
+      if (pending.remove(id) != null) {
+        throw new EngineException(EngineFailure.unavailable());
+      }
+    }
+    return id;
+  }
+
+  private static void send(Child to, JsonNode command) throws IOException {
+    String line = Json.write(command);
+    synchronized (to.in()) {
+      to.in().write(line);
+      to.in().write('\n');
+      to.in().flush();
+    }
+  }
+
+  private static void sendQuietly(Child to, JsonNode command) {
+    try {
+      send(to, command);
+    } catch (IOException e) {
+      // The child is gone, and with it what was to be cancelled.
+    }
+  }
+
+  // Supervision: one thread starts the child, reads it to its end, and starts it again.
+
+  private void supervise() {
+    Duration pause = PAUSE_FIRST;
+    while (!closed) {
+      long started = System.nanoTime();
+      try {
+        runChild();
+      } catch (IOException | RuntimeException e) {
+        noteFatal(String.valueOf(e.getMessage()));
+      }
+      child = null;
+      failAll();
+      firstStart.countDown();
+      boolean healthy = System.nanoTime() - started > HEALTHY_AFTER.toNanos();
+      pause = healthy ? PAUSE_FIRST : pause;
+      if (closed) {
+        return;
+      }
+      try {
+        Thread.sleep(pause);
+      } catch (InterruptedException e) {
+        return;
+      }
+      pause = pause.multipliedBy(2).compareTo(PAUSE_MAX) > 0 ? PAUSE_MAX : pause.multipliedBy(2);
+    }
+  }
+
+  private void noteFatal(String message) {
+    if (firstStart.getCount() > 0) {
+      fatal = message;
+    }
+  }
+
+  private void runChild() throws IOException {
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:+UseSerialGC",
+                "-Xmx512m",
+                "-Xshare:auto",
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-cp",
+                System.getProperty("java.class.path"),
+                EngineChild.class.getName())
+            .redirectError(ProcessBuilder.Redirect.appendTo(config.log().toFile()))
+            .start();
+    try (BufferedWriter in =
+            new BufferedWriter(new OutputStreamWriter(process.getOutputStream(), UTF_8));
+        BufferedReader out =
+            new BufferedReader(new InputStreamReader(process.getInputStream(), UTF_8))) {
+      Child starting = new Child(process, in);
+      ObjectNode first = Json.object();
+      first.put("libraries", config.libraries().toString());
+      first.put("model", config.model().toString());
+      first.put("slots", config.slots());
+      first.put("context", config.contextTokens());
+      first.put("threads", config.threads());
+      send(starting, first);
+      for (String line = out.readLine(); line != null && !closed; line = out.readLine()) {
+        hear(Json.trusted(line), starting);
+      }
+      if (firstStart.getCount() > 0 && fatal == null) {
+        fatal = "it ended while starting; see " + config.log();
+      }
+    } finally {
+      process.destroyForcibly();
+    }
+  }
+
+  private void hear(JsonNode event, Child from) {
+    String name = event.path("ev").asString();
+    long id = event.path("id").asLong();
+    switch (name) {
+      case "ready" -> {
+        child = from;
+        firstStart.countDown();
+      }
+      case "fatal" -> noteFatal(event.path("message").asString());
+      case "counted" -> {
+        if (pending.remove(id) instanceof Pending.Counting counting) {
+          counting.tokens().complete(event.path("tokens").asInt());
+        }
+      }
+      case "started" -> {
+        if (pending.get(id) instanceof Pending.Generating g) {
+          g.listener().started(event.path("prompt").asInt());
+        }
+      }
+      case "text" -> {
+        if (pending.get(id) instanceof Pending.Generating g) {
+          g.listener().text(event.path("text").asString(), event.path("completion").asInt());
+        }
+      }
+      case "ended" -> {
+        if (pending.remove(id) instanceof Pending.Generating g) {
+          g.listener()
+              .ended(
+                  EndReason.valueOf(event.path("reason").asString()),
+                  event.path("prompt").asInt(),
+                  event.path("completion").asInt());
+        }
+      }
+      case "refused" -> fail(pending.remove(id), refusal(event));
+      default -> throw new IllegalStateException("the engine says " + name);
+    }
+  }
+
+  private static EngineFailure refusal(JsonNode event) {
+    String message = event.path("message").asString();
+    return switch (event.path("code").asString()) {
+      case "context_length_exceeded" ->
+          new EngineFailure(EngineFailure.Code.CONTEXT_LENGTH_EXCEEDED, message, false);
+      case "invalid_messages" ->
+          new EngineFailure(EngineFailure.Code.INVALID_MESSAGES, message, false);
+      default -> new EngineFailure(EngineFailure.Code.OVERLOADED, message, true);
+    };
+  }
+
+  private void failAll() {
+    for (Long id : pending.keySet()) {
+      fail(pending.remove(id), EngineFailure.crashed());
+    }
+  }
+
+  private static void fail(@Nullable Pending what, EngineFailure failure) {
+    switch (what) {
+      case null -> {}
+      case Pending.Counting c -> c.tokens().completeExceptionally(new EngineException(failure));
+      case Pending.Generating g -> g.listener().failed(failure);
+    }
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+    Child running = child;
+    child = null;
+    if (running != null) {
+      running.process().destroy();
+      try {
+        if (!running.process().waitFor(2, TimeUnit.SECONDS)) {
+          running.process().destroyForcibly();
+        }
+      } catch (InterruptedException e) {
+        running.process().destroyForcibly();
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  /** The folder with llama.cpp's libraries for this platform among the installed npm packages. */
+  public static Path libraries(Path nodeModules) {
+    String os = System.getProperty("os.name", "").toLowerCase(java.util.Locale.ROOT);
+    boolean arm = System.getProperty("os.arch", "").contains("aarch64");
+    String name =
+        os.contains("mac")
+            ? (arm ? "mac-arm64-metal" : "mac-x64")
+            : (arm ? "linux-arm64" : "linux-x64");
+    return nodeModules.resolve("@node-llama-cpp/" + name + "/bins/" + name);
+  }
+}

@@ -1,0 +1,191 @@
+package dev.gridtie.grid.engine;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.base.Json;
+import java.io.BufferedReader;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * The child process that runs a model. Reads commands as JSON lines from standard input, answers
+ * with JSON lines on standard output, and ends when the input does: when the parent closes it, or
+ * is gone.
+ */
+public final class EngineChild {
+  private static final int BATCH_TOKENS = 512;
+
+  private EngineChild() {}
+
+  /** Takes no arguments: the first line of input says which model, where, and how. */
+  public static void main(String[] arguments) throws Exception {
+    PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8);
+    System.setOut(System.err); // whatever prints by accident must not stand between our lines
+    BufferedReader in = new BufferedReader(new InputStreamReader(System.in, UTF_8));
+    String first = in.readLine();
+    if (first == null) {
+      return;
+    }
+    Lines lines = new Lines(out);
+    try {
+      serve(Json.trusted(first), in, lines);
+    } catch (RuntimeException e) {
+      ObjectNode failed = Json.object();
+      failed.put("ev", "fatal");
+      failed.put("message", String.valueOf(e.getMessage()));
+      lines.send(failed);
+      System.exit(1);
+    }
+  }
+
+  private static void serve(JsonNode config, BufferedReader in, Lines lines)
+      throws InterruptedException {
+    int slots = config.path("slots").asInt();
+    int context = config.path("context").asInt();
+    try (Llama llama =
+        new Llama(
+            Path.of(config.path("libraries").asString()),
+            Path.of(config.path("model").asString()),
+            slots,
+            context,
+            BATCH_TOKENS,
+            config.path("threads").asInt())) {
+      if (context > llama.trainedContext()) {
+        throw new IllegalArgumentException(
+            "the model was trained on "
+                + llama.trainedContext()
+                + " tokens of context, and "
+                + context
+                + " are asked");
+      }
+      ChatTemplate template =
+          new ChatTemplate(
+              llama
+                  .chatTemplate()
+                  .orElseThrow(
+                      () ->
+                          new IllegalArgumentException(
+                              "the model's file carries no chat template")),
+              llama.specialText("bos"),
+              llama.specialText("eos"));
+      PromptEncoder encoder = new PromptEncoder(template, llama::tokenize, llama.controlTexts());
+      Batcher batcher = new Batcher(llama, encoder, slots, context, BATCH_TOKENS, lines);
+      ObjectNode ready = Json.object();
+      ready.put("ev", "ready");
+      ready.put("parameters", llama.parameters());
+      ready.put("trainedContext", llama.trainedContext());
+      ready.put("version", Llama.VERSION);
+      lines.send(ready);
+      Thread.ofPlatform().daemon(true).name("commands").start(() -> read(in, batcher, lines));
+      batcher.run();
+    }
+  }
+
+  private static void read(BufferedReader in, Batcher batcher, Lines lines) {
+    try {
+      for (String line = in.readLine(); line != null; line = in.readLine()) {
+        JsonNode json = Json.trusted(line);
+        if (!batcher.submit(command(json))) {
+          lines.refused(json.path("id").asLong(), "overloaded", "too many commands wait");
+        }
+      }
+    } catch (IOException e) {
+      System.err.println("input ended: " + e.getMessage());
+    }
+    // The parent is gone or done. Nothing that is still being computed has a reader.
+    Runtime.getRuntime().halt(0);
+  }
+
+  private static Batcher.Command command(JsonNode json) {
+    long id = json.path("id").asLong();
+    return switch (json.path("op").asString()) {
+      case "count" -> new Batcher.Command.Count(id, turns(json));
+      case "generate" ->
+          new Batcher.Command.Generate(
+              id, turns(json), sampling(json.path("sampling")), json.path("max").asInt());
+      case "cancel" -> new Batcher.Command.Cancel(id);
+      default -> throw new IllegalArgumentException("unknown command");
+    };
+  }
+
+  private static List<Turn> turns(JsonNode json) {
+    List<Turn> turns = new ArrayList<>();
+    for (JsonNode turn : json.path("turns")) {
+      turns.add(new Turn(turn.path("role").asString(), turn.path("content").asString()));
+    }
+    return turns;
+  }
+
+  private static Sampling sampling(JsonNode json) {
+    List<String> stop = new ArrayList<>();
+    json.path("stop").forEach(s -> stop.add(s.asString()));
+    return new Sampling(
+        json.path("temperature").asDouble(),
+        json.path("topK").asInt(),
+        json.path("topP").asDouble(),
+        json.path("minP").asDouble(),
+        json.path("seed").asLong(),
+        stop);
+  }
+
+  /** Writes events, a line each. */
+  private static final class Lines implements Batcher.Listener {
+    private final PrintStream out;
+
+    Lines(PrintStream out) {
+      this.out = out;
+    }
+
+    synchronized void send(ObjectNode event) {
+      out.println(Json.write(event));
+      out.flush();
+      if (out.checkError()) {
+        Runtime.getRuntime().halt(0); // nobody reads
+      }
+    }
+
+    private static ObjectNode event(String name, long id) {
+      ObjectNode event = Json.object();
+      event.put("ev", name);
+      event.put("id", id);
+      return event;
+    }
+
+    @Override
+    public void counted(long id, int tokens) {
+      send(event("counted", id).put("tokens", tokens));
+    }
+
+    @Override
+    public void started(long id, int promptTokens) {
+      send(event("started", id).put("prompt", promptTokens));
+    }
+
+    @Override
+    public void text(long id, String text, int completionTokens) {
+      send(event("text", id).put("text", text).put("completion", completionTokens));
+    }
+
+    @Override
+    public void ended(long id, EndReason reason, int promptTokens, int completionTokens) {
+      send(
+          event("ended", id)
+              .put("reason", reason.name())
+              .put("prompt", promptTokens)
+              .put("completion", completionTokens));
+    }
+
+    @Override
+    public void refused(long id, String code, String message) {
+      send(event("refused", id).put("code", code).put("message", message));
+    }
+  }
+}

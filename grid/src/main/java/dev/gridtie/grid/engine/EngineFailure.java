@@ -1,0 +1,33 @@
+package dev.gridtie.grid.engine;
+
+/**
+ * Why an engine did not do what was asked.
+ *
+ * @param code a stable name
+ * @param retryable whether the same request may succeed when sent again
+ */
+public record EngineFailure(Code code, String message, boolean retryable) {
+  /** Stable names. */
+  public enum Code {
+    /** The process ended in the middle of it. */
+    CRASHED,
+    /** The process is not up at present. */
+    UNAVAILABLE,
+    /** Too much is waiting. */
+    OVERLOADED,
+    /** Prompt and answer together exceed the context. */
+    CONTEXT_LENGTH_EXCEEDED,
+    /** The model's template refuses these messages. */
+    INVALID_MESSAGES
+  }
+
+  static EngineFailure crashed() {
+    return new EngineFailure(
+        Code.CRASHED, "the engine ended while it was answering; send the request again", true);
+  }
+
+  static EngineFailure unavailable() {
+    return new EngineFailure(
+        Code.UNAVAILABLE, "the engine is starting; send the request again in a moment", true);
+  }
+}

@@ -1,0 +1,188 @@
+package dev.gridtie.x402.evm.local;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.base.GuardedProcess;
+import dev.gridtie.base.Hex;
+import dev.gridtie.base.Json;
+import dev.gridtie.x402.evm.Abi;
+import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.EvmChain.UnreachableException;
+import dev.gridtie.x402.evm.JsonRpcChain;
+import java.io.IOException;
+import java.io.InputStream;
+import java.math.BigInteger;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * An anvil process whose state outlives it in a file, with test USDC where Base Sepolia has the
+ * real one.
+ */
+public final class LocalChain implements AutoCloseable {
+  public static final long CHAIN_ID = 84532;
+  public static final String NETWORK = "eip155:84532";
+  public static final EvmAddress USDC = EvmAddress.of("0x036CbD53842c5426634e7929541eC2318f3dCF7e");
+  public static final String USDC_NAME = "USDC";
+  public static final String USDC_VERSION = "2";
+  public static final int USDC_DECIMALS = 6;
+
+  private static final Duration START_PATIENCE = Duration.ofSeconds(30);
+  private static final String TEN_ETHER = "0x8ac7230489e80000";
+
+  private final GuardedProcess process;
+  private final JsonRpcChain rpc;
+  private final URI url;
+
+  private LocalChain(GuardedProcess process, JsonRpcChain rpc, URI url) {
+    this.process = process;
+    this.rpc = rpc;
+    this.url = url;
+  }
+
+  /**
+   * Starts the chain and waits until it answers.
+   *
+   * @param anvil the program, as {@link #program} finds it
+   * @param directory where its state and its log are kept
+   * @throws IOException where it does not start, or something else answers on the port
+   */
+  public static LocalChain start(Path anvil, Path directory, int port) throws IOException {
+    Files.createDirectories(directory);
+    List<String> command =
+        List.of(
+            anvil.toString(),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            Integer.toString(port),
+            "--chain-id",
+            Long.toString(CHAIN_ID),
+            "--state",
+            directory.resolve("chain.json").toString(),
+            "--state-interval",
+            "2",
+            "--accounts",
+            "1",
+            "--quiet");
+    Path log = directory.resolve("anvil.log");
+    URI url = URI.create("http://127.0.0.1:" + port);
+    JsonRpcChain rpc = new JsonRpcChain(url, Duration.ofSeconds(10));
+    if (answers(rpc)) {
+      throw new IOException(
+          "port " + port + " is taken: something answers there already; choose another --port");
+    }
+    GuardedProcess process = GuardedProcess.start(command, log);
+    LocalChain chain = new LocalChain(process, rpc, url);
+    try {
+      chain.awaitStart(log);
+      chain.placeCoin();
+      return chain;
+    } catch (IOException | UnreachableException | RefusedException | RuntimeException e) {
+      process.close();
+      throw new IOException("the local chain did not start: " + e.getMessage(), e);
+    }
+  }
+
+  /** The anvil binary for this platform among the installed npm packages. */
+  public static Path program(Path nodeModules) {
+    String os =
+        System.getProperty("os.name", "").toLowerCase(Locale.ROOT).contains("mac")
+            ? "darwin"
+            : "linux";
+    String arch = System.getProperty("os.arch", "").contains("aarch64") ? "arm64" : "amd64";
+    return nodeModules.resolve("@foundry-rs/anvil-" + os + "-" + arch + "/bin/anvil");
+  }
+
+  private static boolean answers(JsonRpcChain rpc) {
+    try {
+      return rpc.chainId() >= 0;
+    } catch (UnreachableException | RefusedException e) {
+      return false;
+    }
+  }
+
+  private void awaitStart(Path log) throws IOException {
+    long end = System.nanoTime() + START_PATIENCE.toNanos();
+    while (!answers(rpc)) {
+      if (!process.isAlive()) {
+        String said = Files.readString(log).strip();
+        throw new IOException("anvil ended: " + said.substring(Math.max(0, said.length() - 400)));
+      }
+      if (System.nanoTime() > end) {
+        throw new IOException("anvil does not answer after " + START_PATIENCE.toSeconds() + " s");
+      }
+      try {
+        Thread.sleep(20);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IOException("interrupted");
+      }
+    }
+  }
+
+  private void placeCoin() throws IOException, UnreachableException, RefusedException {
+    if (rpc.code(USDC).length > 0) {
+      return;
+    }
+    try (InputStream in = LocalChain.class.getResourceAsStream("TestUSDC.json")) {
+      if (in == null) {
+        throw new IOException("the test coin is missing from this build");
+      }
+      JsonNode artifact = Json.trusted(new String(in.readAllBytes(), UTF_8));
+      rpc.ask("anvil_setCode", USDC.lower(), artifact.path("runtime").asString());
+    }
+  }
+
+  /** Gives an account ten ether for gas. */
+  public void giveGas(EvmAddress account) throws UnreachableException, RefusedException {
+    rpc.ask("anvil_setBalance", account.lower(), TEN_ETHER);
+  }
+
+  /** Mints test USDC. */
+  public void mint(EvmAddress account, BigInteger atomic)
+      throws UnreachableException, RefusedException {
+    ObjectNode transaction = Json.object();
+    transaction.put("from", rpc.ask("eth_accounts").path(0).asString());
+    transaction.put("to", USDC.lower());
+    transaction.put(
+        "data", Hex.encode(Abi.call("mint(address,uint256)", Abi.word(account), Abi.word(atomic))));
+    rpc.ask("eth_sendTransaction", transaction);
+  }
+
+  /** Test USDC that an account holds, in atomic units. */
+  public BigInteger usdc(EvmAddress account) throws UnreachableException, RefusedException {
+    return Abi.uint(rpc.call(account, USDC, Abi.call("balanceOf(address)", Abi.word(account))));
+  }
+
+  public EvmChain rpc() {
+    return rpc;
+  }
+
+  /** JSON-RPC with the test chain's own methods. */
+  public JsonRpcChain raw() {
+    return rpc;
+  }
+
+  public URI url() {
+    return url;
+  }
+
+  /** Runs {@code action} once the process has ended, by itself or not. */
+  public void onExit(Runnable action) {
+    process.onExit(action);
+  }
+
+  @Override
+  public void close() {
+    process.close();
+  }
+}
