@@ -125,7 +125,8 @@ class ExactEvmVectors {
     assertThat(payment.raw()).isEqualTo(v.path("paymentPayload"));
     PaymentRequirements ours = PaymentRequirements.fromJson(v.path("paymentRequirements"));
     assertThat(PaymentMatch.find(payment, List.of(ours))).isEqualTo(new PaymentMatch.Matched(ours));
-    assertThat(Json.write(payment.accepted().orElseThrow().toJson())).isEqualTo(Json.write(v.path("paymentRequirements")));
+    assertThat(Json.write(payment.accepted().orElseThrow().toJson()))
+        .isEqualTo(Json.write(v.path("paymentRequirements")));
   }
 
   @Test

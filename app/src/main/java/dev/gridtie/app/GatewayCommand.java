@@ -1,0 +1,45 @@
+package dev.gridtie.app;
+
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code gridtie gateway}: the gateway alone. */
+@Command(
+    name = "gateway",
+    mixinStandardHelpOptions = true,
+    description = {
+      "Starts a gateway as a configuration file says. The facilitator's key is kept in the home and needs gas on the chain.",
+      "docs/gateway.md explains the file."
+    })
+final class GatewayCommand implements Callable<Integer> {
+  @Mixin private Main.HomeOption home = new Main.HomeOption();
+
+  @Option(
+      names = "--config",
+      required = true,
+      paramLabel = "FILE",
+      description = "YAML; see docs/gateway.md.")
+  private Path config = Path.of("");
+
+  @Override
+  public Integer call() throws Exception {
+    GatewayConfig read = GatewayConfig.read(config);
+    Gateway gateway = Gateway.start(read, home.get(), Install.here());
+    CountDownLatch stopped = new CountDownLatch(1);
+    Runtime.getRuntime()
+        .addShutdownHook(
+            new Thread(
+                () -> {
+                  gateway.close();
+                  stopped.countDown();
+                }));
+    System.out.println("ready http://" + read.hostOrLoopback() + ":" + gateway.port());
+    System.out.flush();
+    stopped.await();
+    return 0;
+  }
+}

@@ -1,0 +1,149 @@
+package dev.gridtie.app;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.io.IOException;
+import java.math.BigInteger;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.dataformat.yaml.YAMLMapper;
+
+/**
+ * A gateway's configuration, as its YAML file has it. Names end in their unit; a key that is not
+ * known, or a required one that is missing, stops the start.
+ *
+ * @param host to listen on
+ * @param port to listen on; 0 takes a free one
+ * @param publicUrl under which clients reach it; empty for the address it listens on
+ * @param payTo the address that receives payments
+ */
+record GatewayConfig(
+    @Nullable String host,
+    @JsonProperty(required = true) int port,
+    @Nullable String publicUrl,
+    @JsonProperty(required = true) String payTo,
+    @JsonProperty(required = true) Chain chain,
+    @JsonProperty(required = true) List<Model> models,
+    @Nullable Limits limits) {
+
+  /**
+   * Where payments settle.
+   *
+   * @param rpc the chain's JSON-RPC
+   * @param network CAIP-2, {@code eip155:…}
+   * @param token the coin's contract, which must speak EIP-3009
+   * @param tokenName its EIP-712 name
+   * @param tokenVersion its EIP-712 version
+   * @param decimals its own, at most 12
+   * @param feeCapGwei the most that is paid for a unit of gas
+   * @param rpcTimeoutSeconds for one call
+   * @param settleTimeoutSeconds how long a client waits for its payment to be mined
+   * @param validSeconds how long a payment must be valid
+   */
+  record Chain(
+      @JsonProperty(required = true) String rpc,
+      @JsonProperty(required = true) String network,
+      @JsonProperty(required = true) String token,
+      @JsonProperty(required = true) String tokenName,
+      @JsonProperty(required = true) String tokenVersion,
+      @JsonProperty(required = true) int decimals,
+      long feeCapGwei,
+      long rpcTimeoutSeconds,
+      long settleTimeoutSeconds,
+      long validSeconds) {
+
+    Chain {
+      feeCapGwei = feeCapGwei == 0 ? 500 : feeCapGwei;
+      rpcTimeoutSeconds = rpcTimeoutSeconds == 0 ? 10 : rpcTimeoutSeconds;
+      settleTimeoutSeconds = settleTimeoutSeconds == 0 ? 30 : settleTimeoutSeconds;
+      validSeconds = validSeconds == 0 ? 60 : validSeconds;
+    }
+
+    BigInteger feeCapWei() {
+      return BigInteger.valueOf(feeCapGwei).multiply(BigInteger.valueOf(1_000_000_000));
+    }
+  }
+
+  /**
+   * A model that is offered.
+   *
+   * @param id what clients call it
+   * @param file its GGUF
+   * @param promptUsdPerMillion price of a million tokens sent, in dollars
+   * @param completionUsdPerMillion price of a million tokens received, in dollars
+   * @param contextTokens of one request
+   * @param defaultMaxTokens of an answer whose request names no limit
+   * @param slots how many requests are answered in one batch
+   * @param threads for computing
+   */
+  record Model(
+      @JsonProperty(required = true) String id,
+      @JsonProperty(required = true) String file,
+      @JsonProperty(required = true) String quantization,
+      @JsonProperty(required = true) String promptUsdPerMillion,
+      @JsonProperty(required = true) String completionUsdPerMillion,
+      @JsonProperty(required = true) int contextTokens,
+      int defaultMaxTokens,
+      int slots,
+      int threads) {
+
+    Model {
+      defaultMaxTokens = defaultMaxTokens == 0 ? 256 : defaultMaxTokens;
+      slots = slots == 0 ? 8 : slots;
+      threads = threads == 0 ? Math.max(1, Runtime.getRuntime().availableProcessors()) : threads;
+    }
+  }
+
+  /**
+   * What clients may take.
+   *
+   * @param bodyBytes of a request
+   * @param bodySeconds from a request's headers to its last byte
+   * @param concurrent requests served at once
+   * @param answersKeptHours how long a paid answer can be fetched again
+   */
+  record Limits(int bodyBytes, int bodySeconds, int concurrent, int answersKeptHours) {
+    Limits {
+      bodyBytes = bodyBytes == 0 ? 1024 * 1024 : bodyBytes;
+      bodySeconds = bodySeconds == 0 ? 15 : bodySeconds;
+      concurrent = concurrent == 0 ? 256 : concurrent;
+      answersKeptHours = answersKeptHours == 0 ? 24 : answersKeptHours;
+    }
+  }
+
+  String hostOrLoopback() {
+    return host == null ? "127.0.0.1" : host;
+  }
+
+  Limits limitsOrDefault() {
+    return limits == null ? new Limits(0, 0, 0, 0) : limits;
+  }
+
+  /**
+   * Reads a configuration file.
+   *
+   * @throws IOException naming the line and the key that is wrong
+   */
+  static GatewayConfig read(Path file) throws IOException {
+    YAMLMapper mapper =
+        YAMLMapper.builder()
+            .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+            .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+            .enable(DeserializationFeature.FAIL_ON_NULL_CREATOR_PROPERTIES)
+            .disable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+            .build();
+    try {
+      return mapper.readValue(Files.readAllBytes(file), GatewayConfig.class);
+    } catch (JacksonException e) {
+      var at = e.getLocation();
+      throw new IOException(
+          file
+              + (at == null ? "" : " line " + at.getLineNr())
+              + ": "
+              + e.getOriginalMessage().lines().findFirst().orElse(""));
+    }
+  }
+}

@@ -1,0 +1,87 @@
+package dev.gridtie.app;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+
+/** The command {@code gridtie}. */
+@Command(
+    name = "gridtie",
+    description =
+        "Net metering for language models: one API in front of every model, each call paid by itself.",
+    mixinStandardHelpOptions = true,
+    versionProvider = Main.Version.class,
+    subcommands = {
+      UpCommand.class,
+      ChatCommand.class,
+      GatewayCommand.class,
+      ProxyCommand.class,
+      LedgerCommand.class,
+      BenchCommand.class,
+    },
+    footer = {
+      "",
+      "Begin with:  ./gridtie up        and, in another terminal,  ./gridtie chat \"What is a receipt?\"",
+      "The launcher also knows:  ./gridtie build   ./gridtie test [--long]"
+    })
+public final class Main implements Runnable {
+  @CommandLine.Spec private @Nullable CommandSpec spec;
+
+  /** What {@code --version} prints. */
+  static final class Version implements CommandLine.IVersionProvider {
+    @Override
+    public String[] getVersion() {
+      return new String[] {"gridtie 0.1.0", "Java " + Runtime.version()};
+    }
+  }
+
+  /** The option that every command with a home has. */
+  static final class HomeOption {
+    @Option(
+        names = "--home",
+        paramLabel = "DIR",
+        description =
+            "Where keys, ledger and logs are kept (default: $GRIDTIE_HOME, else ~/.gridtie).")
+    @Nullable Path home;
+
+    Home get() {
+      return Home.of(Optional.ofNullable(home));
+    }
+  }
+
+  /** Ends a command with a message for a person, and status 1. */
+  static final class Failure extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    Failure(String message) {
+      super(message);
+    }
+  }
+
+  public static void main(String[] arguments) {
+    CommandLine commandLine =
+        new CommandLine(new Main())
+            .setExecutionExceptionHandler(
+                (e, command, result) -> {
+                  if (e instanceof Failure
+                      || e instanceof java.io.IOException
+                      || e instanceof dev.gridtie.ledger.StoreException) {
+                    System.err.println("gridtie: " + e.getMessage());
+                    return 1;
+                  }
+                  throw e;
+                });
+    System.exit(commandLine.execute(arguments));
+  }
+
+  @Override
+  public void run() {
+    if (spec != null) {
+      spec.commandLine().usage(System.out);
+    }
+  }
+}

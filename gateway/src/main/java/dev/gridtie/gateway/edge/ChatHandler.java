@@ -1,0 +1,495 @@
+package dev.gridtie.gateway.edge;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.base.Hashes;
+import dev.gridtie.base.Hex;
+import dev.gridtie.gateway.catalog.Catalog;
+import dev.gridtie.gateway.catalog.ModelOffer;
+import dev.gridtie.gateway.edge.Reply.GoneException;
+import dev.gridtie.gateway.gate.Order;
+import dev.gridtie.gateway.gate.PaymentDesk;
+import dev.gridtie.gateway.gate.PaymentDesk.Admission;
+import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
+import dev.gridtie.gateway.gate.Ticket;
+import dev.gridtie.gateway.relay.Answer;
+import dev.gridtie.grid.engine.EndReason;
+import dev.gridtie.ledger.StoreException;
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.Outcome;
+import dev.gridtie.wire.openai.ChatAnswer;
+import dev.gridtie.wire.openai.ChatRequest;
+import dev.gridtie.wire.openai.ChatRequestReader;
+import dev.gridtie.wire.openai.ErrorEnvelope;
+import dev.gridtie.x402.server.ChargeScheme;
+import dev.gridtie.x402.server.PaymentMatch;
+import dev.gridtie.x402.wire.Headers;
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequired;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import dev.gridtie.x402.wire.ResourceInfo;
+import dev.gridtie.x402.wire.SettleResponse;
+import io.vertx.core.MultiMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * {@code POST /v1/chat/completions}: reads, quotes, takes the payment, and hands the answer on as
+ * it comes.
+ */
+final class ChatHandler {
+  static final String PATH = "/v1/chat/completions";
+  static final String RECEIPT_HEADER = "X-Gridtie-Receipt";
+
+  private final Catalog catalog;
+  private final PaymentDesk desk;
+  private final ChargeScheme charge;
+  private final String resourceUrl;
+
+  /**
+   * @param publicUrl under which clients reach this gateway
+   */
+  ChatHandler(Catalog catalog, PaymentDesk desk, ChargeScheme charge, String publicUrl) {
+    this.catalog = catalog;
+    this.desk = desk;
+    this.charge = charge;
+    this.resourceUrl = publicUrl + PATH;
+  }
+
+  /** Serves one request, on a thread of its own. */
+  void handle(MultiMap headers, byte[] body, Reply reply) {
+    try {
+      serve(headers, body, reply);
+    } catch (MalformedPaymentException e) {
+      reply.error(malformed(e));
+    } catch (StoreException e) {
+      System.err.println("gridtie: " + e.getMessage());
+      reply.error(
+          ApiError.of(
+              ApiError.Kind.UNAVAILABLE, "ledger_unavailable", "The ledger cannot be read now."));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private static ApiError malformed(MalformedPaymentException e) {
+    String why = e.getMessage();
+    String code =
+        why.startsWith("invalid_x402_version") ? "invalid_x402_version" : "invalid_payload";
+    return ApiError.invalid(
+        code, "The payment cannot be read: " + why + ". Nothing was charged.", null);
+  }
+
+  private void serve(MultiMap headers, byte[] body, Reply reply)
+      throws MalformedPaymentException, InterruptedException {
+    String fingerprint =
+        Hex.encode(Hashes.sha256(("POST " + PATH + "\n").getBytes(UTF_8), body)).substring(2);
+    Optional<PaymentPayload> payment = payment(headers);
+    if (payment.isPresent()) {
+      // Before anything that depends on the present: what was paid for is given again whatever the
+      // prices are now.
+      Optional<Admission> before = desk.recall(payment.get(), fingerprint);
+      if (before.isPresent()) {
+        give(before.get(), isStream(body), reply, payment.get(), Optional.empty());
+        return;
+      }
+    }
+    switch (order(body, fingerprint)) {
+      case Outcome.Refused<Order> refused -> reply.error(refused.error());
+      case Outcome.Ok<Order> ok -> quoteOrServe(ok.value(), payment, reply);
+    }
+  }
+
+  private static Optional<PaymentPayload> payment(MultiMap headers)
+      throws MalformedPaymentException {
+    String v2 = headers.get(Headers.PAYMENT_SIGNATURE);
+    if (v2 != null) {
+      return Optional.of(PaymentPayload.fromHeader(v2));
+    }
+    String v1 = headers.get(Headers.X_PAYMENT);
+    return v1 == null ? Optional.empty() : Optional.of(PaymentPayload.fromV1Header(v1));
+  }
+
+  private static boolean isStream(byte[] body) {
+    return ChatRequestReader.read(body) instanceof Outcome.Ok<ChatRequest> ok
+        && ok.value().stream();
+  }
+
+  private Outcome<Order> order(byte[] body, String fingerprint) {
+    return ChatRequestReader.read(body)
+        .then(
+            request -> {
+              Optional<ModelOffer> model = catalog.find(request.model());
+              if (model.isEmpty()) {
+                return Outcome.refused(unknownModel(request.model()));
+              }
+              return model
+                  .get()
+                  .source()
+                  .countPrompt(request)
+                  .then(prompt -> order(body, fingerprint, request, model.get(), prompt));
+            });
+  }
+
+  private ApiError unknownModel(String id) {
+    String shown = id.length() <= 80 ? id : id.substring(0, 80) + "…";
+    String nearest = catalog.nearest(id).map(n -> " Did you mean '" + n + "'?").orElse("");
+    return new ApiError(
+        ApiError.Kind.NOT_FOUND,
+        "model_not_found",
+        "There is no model '" + shown + "' here." + nearest + " GET /v1/models lists all.",
+        "model");
+  }
+
+  private Outcome<Order> order(
+      byte[] body, String fingerprint, ChatRequest request, ModelOffer model, int promptTokens) {
+    int context = model.contextTokens();
+    if (promptTokens >= context) {
+      return Outcome.refused(
+          ApiError.invalid(
+              "context_length_exceeded",
+              "The prompt has "
+                  + promptTokens
+                  + " tokens, and the context of '"
+                  + model.id()
+                  + "' is "
+                  + context
+                  + " tokens, answer included. Shorten the messages.",
+              "messages"));
+    }
+    int room = context - promptTokens;
+    if (request.maxTokens().orElse(1) > context) {
+      return Outcome.refused(
+          ApiError.invalid(
+              "invalid_value",
+              "'max_tokens' is "
+                  + request.maxTokens().getAsInt()
+                  + ", and '"
+                  + model.id()
+                  + "' has a context of "
+                  + context
+                  + " tokens.",
+              "max_tokens"));
+    }
+    if (request.maxTokens().orElse(1) > room) {
+      return Outcome.refused(
+          ApiError.invalid(
+              "context_length_exceeded",
+              "The prompt has "
+                  + promptTokens
+                  + " tokens and 'max_tokens' is "
+                  + request.maxTokens().getAsInt()
+                  + ": together more than the context of "
+                  + context
+                  + " tokens. Ask for at most "
+                  + room
+                  + ".",
+              "max_tokens"));
+    }
+    int maxTokens = request.maxTokens().orElse(Math.min(room, model.defaultMaxTokens()));
+    String requestHash = Hex.encode(Hashes.sha256(body)).substring(2);
+    return Outcome.ok(
+        new Order(
+            fingerprint,
+            requestHash,
+            request,
+            model,
+            promptTokens,
+            maxTokens,
+            model.quote(promptTokens, maxTokens, charge.decimals())));
+  }
+
+  private void quoteOrServe(Order order, Optional<PaymentPayload> payment, Reply reply)
+      throws MalformedPaymentException, InterruptedException {
+    PaymentRequired required = required(order, "PAYMENT-SIGNATURE header is required");
+    if (payment.isEmpty()) {
+      ApiError error =
+          ApiError.of(
+              ApiError.Kind.PAYMENT_REQUIRED,
+              "payment_required",
+              "This request costs at most "
+                  + order.model().price(order.promptTokens(), order.maxTokens())
+                  + " ("
+                  + order.quote()
+                  + " atomic units). Pay it by x402: sign one of 'accepts' (or of the PAYMENT-REQUIRED header) and send the"
+                  + " same request again with the signature in PAYMENT-SIGNATURE.");
+      reply.error(
+          error, body402(error, required), Map.of(Headers.PAYMENT_REQUIRED, required.toHeader()));
+      return;
+    }
+    switch (PaymentMatch.find(payment.get(), required.accepts())) {
+      case PaymentMatch.Unmatched unmatched -> {
+        ApiError error =
+            ApiError.of(
+                ApiError.Kind.PAYMENT_REQUIRED,
+                unmatched.why().code(),
+                "The payment was not taken: "
+                    + unmatched.why().message()
+                    + ". Nothing was charged.");
+        refuse(error, null, reply, payment.get(), Optional.of(order));
+      }
+      case PaymentMatch.Matched matched -> {
+        Admission admission = desk.admit(order, payment.get(), matched.requirements());
+        give(admission, order.request().stream(), reply, payment.get(), Optional.of(order));
+      }
+    }
+  }
+
+  private PaymentRequired required(Order order, String error) {
+    PaymentRequirements requirements = charge.requirements(order.quote());
+    return new PaymentRequired(
+        error,
+        new ResourceInfo(
+            resourceUrl, "Chat completion by " + order.model().id(), "application/json"),
+        List.of(requirements));
+  }
+
+  /**
+   * For an OpenAI client the error, for an x402 v1 client its version and list: one body that both
+   * can read.
+   */
+  private static ObjectNode body402(ApiError error, PaymentRequired required) {
+    ObjectNode body = ErrorEnvelope.of(error);
+    body.put("x402Version", 1);
+    body.set("accepts", required.toV1Accepts());
+    return body;
+  }
+
+  private void refuse(
+      ApiError error,
+      @Nullable SettleResponse settlement,
+      Reply reply,
+      PaymentPayload payment,
+      Optional<Order> order) {
+    Map<String, String> headers = new HashMap<>();
+    if (settlement != null) {
+      headers.put(responseHeader(payment), settlement.toHeader());
+    }
+    ObjectNode body = ErrorEnvelope.of(error);
+    if (error.kind() == ApiError.Kind.PAYMENT_REQUIRED && order.isPresent()) {
+      PaymentRequired again = required(order.get(), error.code());
+      headers.put(Headers.PAYMENT_REQUIRED, again.toHeader());
+      body = body402(error, again);
+    }
+    reply.error(error, body, headers);
+  }
+
+  private static String responseHeader(PaymentPayload payment) {
+    return payment.version() == 1 ? Headers.X_PAYMENT_RESPONSE : Headers.PAYMENT_RESPONSE;
+  }
+
+  private void give(
+      Admission admission,
+      boolean stream,
+      Reply reply,
+      PaymentPayload payment,
+      Optional<Order> order)
+      throws InterruptedException {
+    switch (admission) {
+      case Admission.Refuse refuse ->
+          refuse(refuse.error(), refuse.settlement(), reply, payment, order);
+      case Admission.Replay replay -> replay(replay, stream, reply, payment);
+      case Admission.Serve serve -> {
+        Ticket ticket = serve.ticket();
+        Leaving leaving = new Leaving(ticket);
+        reply.whenGone(leaving::now);
+        try {
+          switch (ticket.awaitGate()) {
+            case Ticket.Gate.Shut shut ->
+                refuse(shut.error(), shut.settlement(), reply, payment, order);
+            case Ticket.Gate.Open open ->
+                deliver(open, ticket, order.orElseThrow(), reply, payment);
+          }
+        } catch (GoneException e) {
+          // Leaving, below, stops the answer and settles up.
+        } finally {
+          leaving.now();
+        }
+      }
+    }
+  }
+
+  /**
+   * Leaves a ticket once, whoever notices first that the client is gone or done. Never on the event
+   * loop: it may block.
+   */
+  private static final class Leaving {
+    private final Ticket ticket;
+    private final java.util.concurrent.atomic.AtomicBoolean left =
+        new java.util.concurrent.atomic.AtomicBoolean();
+
+    Leaving(Ticket ticket) {
+      this.ticket = ticket;
+    }
+
+    void now() {
+      if (left.compareAndSet(false, true)) {
+        Thread.ofVirtual().start(ticket::leave);
+      }
+    }
+  }
+
+  private static void paidHeaders(
+      Reply reply, PaymentPayload payment, SettleResponse settlement, String receiptId) {
+    reply.header(responseHeader(payment), settlement.toHeader());
+    reply.header(RECEIPT_HEADER, receiptId);
+    reply.header("Cache-Control", "private, no-store");
+  }
+
+  private static void deliver(
+      Ticket.Gate.Open open, Ticket ticket, Order order, Reply reply, PaymentPayload payment)
+      throws GoneException, InterruptedException {
+    ChatAnswer chat = new ChatAnswer(open.answerId(), open.created(), order.model().id());
+    if (order.request().stream()) {
+      deliverStream(open, ticket, order, reply, payment, chat);
+    } else {
+      deliverWhole(open, ticket, order, reply, payment, chat);
+    }
+  }
+
+  private static void deliverWhole(
+      Ticket.Gate.Open open,
+      Ticket ticket,
+      Order order,
+      Reply reply,
+      PaymentPayload payment,
+      ChatAnswer chat)
+      throws GoneException, InterruptedException {
+    switch (open.answer().awaitEnd()) {
+      case Answer.End.Broken broken -> {
+        var unused = ticket.finish();
+        brokenBeforeFirstByte(open, broken, reply, payment);
+      }
+      case Answer.End.Whole whole -> {
+        if (reply.isGone()) {
+          throw new GoneException();
+        }
+        ticket.deliveredWhole();
+        var unused = ticket.finish();
+        paidHeaders(reply, payment, open.settlement(), open.receiptId());
+        reply.send(
+            200,
+            "application/json",
+            chat.whole(
+                open.answer().text(Integer.MAX_VALUE), finish(whole.reason()), usage(whole)));
+      }
+    }
+  }
+
+  private static void brokenBeforeFirstByte(
+      Ticket.Gate.Open open, Answer.End.Broken broken, Reply reply, PaymentPayload payment) {
+    ApiError error =
+        ApiError.of(
+            broken.error().kind(),
+            broken.error().code(),
+            broken.error().message()
+                + ". The payment stands and nothing was charged against it: send the same request with the same payment"
+                + " again to get the answer.");
+    paidHeaders(reply, payment, open.settlement(), open.receiptId());
+    reply.error(error);
+  }
+
+  private static void deliverStream(
+      Ticket.Gate.Open open,
+      Ticket ticket,
+      Order order,
+      Reply reply,
+      PaymentPayload payment,
+      ChatAnswer chat)
+      throws GoneException, InterruptedException {
+    int index = 0;
+    while (true) {
+      switch (open.answer().await(index)) {
+        case Answer.Next.Text text -> {
+          StringBuilder events = new StringBuilder();
+          if (index == 0) {
+            paidHeaders(reply, payment, open.settlement(), open.receiptId());
+            reply.beginEvents();
+            events.append(chat.opening());
+          }
+          text.pieces().forEach(p -> events.append(chat.piece(p.text())));
+          reply.write(events.toString());
+          index += text.pieces().size();
+          ticket.delivered(text.pieces().getLast().completionTokens());
+        }
+        case Answer.Next.Ended ended -> {
+          end(ended.end(), index, open, ticket, order, reply, payment, chat);
+          return;
+        }
+      }
+    }
+  }
+
+  private static void end(
+      Answer.End end,
+      int piecesSent,
+      Ticket.Gate.Open open,
+      Ticket ticket,
+      Order order,
+      Reply reply,
+      PaymentPayload payment,
+      ChatAnswer chat)
+      throws GoneException {
+    switch (end) {
+      case Answer.End.Broken broken -> {
+        var unused = ticket.finish();
+        if (piecesSent == 0) {
+          brokenBeforeFirstByte(open, broken, reply, payment);
+        } else {
+          // The status is out: a typed event says it, and there is no [DONE], so that nobody takes
+          // this for whole.
+          reply.end(ChatAnswer.event(ErrorEnvelope.of(broken.error())));
+        }
+      }
+      case Answer.End.Whole whole -> {
+        ticket.deliveredWhole();
+        var unused = ticket.finish();
+        if (piecesSent == 0) {
+          paidHeaders(reply, payment, open.settlement(), open.receiptId());
+          reply.beginEvents();
+          reply.write(chat.opening());
+        }
+        reply.end(
+            chat.closing(finish(whole.reason()))
+                + (order.request().includeUsage() ? chat.usage(usage(whole)) : "")
+                + ChatAnswer.DONE);
+      }
+    }
+  }
+
+  private static ChatAnswer.Usage usage(Answer.End.Whole whole) {
+    return new ChatAnswer.Usage(whole.promptTokens(), whole.completionTokens());
+  }
+
+  private static String finish(EndReason reason) {
+    return reason == EndReason.LENGTH ? "length" : "stop";
+  }
+
+  private static void replay(
+      Admission.Replay replay, boolean stream, Reply reply, PaymentPayload payment) {
+    StoredAnswer stored = replay.answer();
+    ChatAnswer.Usage usage = new ChatAnswer.Usage(stored.promptTokens(), stored.completionTokens());
+    ChatAnswer chat = new ChatAnswer(replay.answerId(), stored.created(), stored.model());
+    paidHeaders(reply, payment, replay.settlement(), stored.receiptId());
+    try {
+      if (!stream) {
+        reply.send(200, "application/json", chat.whole(stored.text(), stored.finish(), usage));
+        return;
+      }
+      reply.beginEvents();
+      reply.end(
+          chat.opening()
+              + chat.piece(stored.text())
+              + chat.closing(stored.finish())
+              + (stored.withUsage() ? chat.usage(usage) : "")
+              + ChatAnswer.DONE);
+    } catch (GoneException e) {
+      // It can be asked for again.
+    }
+  }
+}

@@ -1,0 +1,373 @@
+package dev.gridtie.gateway.edge;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.gateway.catalog.Catalog;
+import dev.gridtie.gateway.catalog.ModelOffer;
+import dev.gridtie.gateway.gate.PaymentDesk;
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.x402.server.ChargeScheme;
+import io.vertx.core.Vertx;
+import io.vertx.core.VertxOptions;
+import io.vertx.core.buffer.Buffer;
+import io.vertx.core.http.HttpMethod;
+import io.vertx.core.http.HttpServer;
+import io.vertx.core.http.HttpServerOptions;
+import io.vertx.core.http.HttpServerRequest;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * The HTTP side. Bytes move on Vert.x's event loop; each request that is whole is served on a
+ * virtual thread of its own.
+ */
+public final class EdgeServer implements AutoCloseable {
+  private static final int HEADER_BYTES_MAX = 64 * 1024;
+  private static final int LINE_BYTES_MAX = 8 * 1024;
+
+  private final Vertx vertx;
+  private final HttpServer server;
+  private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
+  private final Semaphore concurrent;
+  private final Limits limits;
+  private final Catalog catalog;
+  private final PaymentDesk desk;
+  private final ChargeScheme charge;
+  private final Map<String, BooleanSupplier> health;
+  private ChatHandler chat;
+
+  /**
+   * What one client, and all together, may take.
+   *
+   * @param bodyBytesMax of a request
+   * @param bodyPatience from a request's headers to its last byte
+   * @param concurrentMax requests served at once; more are told to come again
+   * @param idle how long a connection may be silent between requests
+   */
+  public record Limits(int bodyBytesMax, Duration bodyPatience, int concurrentMax, Duration idle) {
+    public static Limits defaults() {
+      return new Limits(1024 * 1024, Duration.ofSeconds(15), 256, Duration.ofSeconds(120));
+    }
+  }
+
+  /**
+   * @param health what must be well for a paid request to succeed, by name
+   */
+  public EdgeServer(
+      Catalog catalog,
+      PaymentDesk desk,
+      ChargeScheme charge,
+      Limits limits,
+      Map<String, BooleanSupplier> health) {
+    this.catalog = catalog;
+    this.desk = desk;
+    this.charge = charge;
+    this.limits = limits;
+    this.health = Map.copyOf(health);
+    this.concurrent = new Semaphore(limits.concurrentMax());
+    this.vertx = Vertx.vertx(new VertxOptions().setPreferNativeTransport(true));
+    this.server =
+        vertx.createHttpServer(
+            new HttpServerOptions()
+                .setMaxHeaderSize(HEADER_BYTES_MAX)
+                .setMaxInitialLineLength(LINE_BYTES_MAX)
+                .setIdleTimeoutUnit(TimeUnit.SECONDS)
+                .setReadIdleTimeout(0)
+                .setIdleTimeout((int) limits.idle().toSeconds())
+                .setHandle100ContinueAutomatically(true)
+                .setTcpNoDelay(true));
+    this.chat = new ChatHandler(catalog, desk, charge, "");
+  }
+
+  /**
+   * Listens.
+   *
+   * @param publicUrl under which clients reach this gateway; empty for the address it listens on
+   * @return the port, for where 0 was asked
+   * @throws IOException where the port cannot be had
+   */
+  public int listen(String host, int port, String publicUrl) throws IOException {
+    server.requestHandler(this::route);
+    try {
+      int actual =
+          server
+              .listen(port, host)
+              .toCompletionStage()
+              .toCompletableFuture()
+              .get(30, TimeUnit.SECONDS)
+              .actualPort();
+      String url = publicUrl.isEmpty() ? "http://" + host + ":" + actual : publicUrl;
+      chat = new ChatHandler(catalog, desk, charge, url);
+      return actual;
+    } catch (ExecutionException e) {
+      throw new IOException("cannot listen on " + host + ":" + port + ": " + e.getMessage(), e);
+    } catch (TimeoutException e) {
+      throw new IOException(
+          "cannot listen on " + host + ":" + port + ": no answer from the system", e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IOException("interrupted");
+    }
+  }
+
+  // On the event loop
+
+  private void route(HttpServerRequest request) {
+    Reply reply = new Reply(request.response());
+    String path = request.path();
+    switch (path == null ? "" : path) {
+      case ChatHandler.PATH -> post(request, reply);
+      case "/v1/models" -> get(request, reply, r -> models(r));
+      case "/health/live" ->
+          get(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
+      case "/health/ready" -> get(request, reply, this::ready);
+      case String p when p.startsWith("/v1/receipts/") ->
+          get(request, reply, r -> receipt(p.substring("/v1/receipts/".length()), r));
+      case String p when p.startsWith("/v1/models/") ->
+          get(request, reply, r -> model(p.substring("/v1/models/".length()), r));
+      default ->
+          refuse(
+              request,
+              reply,
+              ApiError.of(
+                  ApiError.Kind.NOT_FOUND,
+                  "not_found",
+                  "There is nothing here. Try POST /v1/chat/completions, GET /v1/models or GET /v1/receipts/{id}."));
+    }
+  }
+
+  private void refuse(HttpServerRequest request, Reply reply, ApiError error) {
+    request.resume();
+    threads.execute(() -> reply.error(error));
+  }
+
+  private void get(HttpServerRequest request, Reply reply, Consumer<Reply> handler) {
+    if (request.method() != HttpMethod.GET) {
+      refuse(request, reply, notAllowed("GET"));
+    } else if (!concurrent.tryAcquire()) {
+      refuse(request, reply, busy());
+    } else {
+      serve(() -> handler.accept(reply), reply);
+    }
+  }
+
+  private static ApiError notAllowed(String method) {
+    return ApiError.of(
+        ApiError.Kind.METHOD_NOT_ALLOWED, "method_not_allowed", "Use " + method + " here.");
+  }
+
+  private static ApiError busy() {
+    return ApiError.of(
+        ApiError.Kind.RATE_LIMITED,
+        "too_many_requests",
+        "Too many requests are being served; come again in a second.");
+  }
+
+  private void post(HttpServerRequest request, Reply reply) {
+    if (request.method() != HttpMethod.POST) {
+      refuse(request, reply, notAllowed("POST"));
+      return;
+    }
+    String type = request.getHeader("Content-Type");
+    if (type == null
+        || !type.toLowerCase(java.util.Locale.ROOT).matches("application/json\\s*(;.*)?")) {
+      refuse(
+          request,
+          reply,
+          ApiError.of(
+              ApiError.Kind.UNSUPPORTED_MEDIA_TYPE,
+              "unsupported_media_type",
+              "The body must be JSON and say so: Content-Type: application/json."));
+      return;
+    }
+    if (!concurrent.tryAcquire()) {
+      refuse(request, reply, busy());
+      return;
+    }
+    readBody(request, reply);
+  }
+
+  /**
+   * Collects the body within its bounds of size and time, and then serves the request. Holds a
+   * permit.
+   */
+  private void readBody(HttpServerRequest request, Reply reply) {
+    Buffer body = Buffer.buffer();
+    AtomicBoolean over = new AtomicBoolean();
+    long timer =
+        vertx.setTimer(
+            limits.bodyPatience().toMillis(),
+            id -> {
+              if (over.compareAndSet(false, true)) {
+                giveUp(request, reply, slow());
+              }
+            });
+    request.exceptionHandler(
+        e -> {
+          if (over.compareAndSet(false, true)) {
+            vertx.cancelTimer(timer);
+            concurrent.release();
+          }
+        });
+    request.handler(
+        part -> {
+          if (over.get()) {
+            return;
+          }
+          if (body.length() + part.length() > limits.bodyBytesMax()) {
+            over.set(true);
+            vertx.cancelTimer(timer);
+            giveUp(request, reply, tooLarge());
+          } else {
+            body.appendBuffer(part);
+          }
+        });
+    request.endHandler(
+        v -> {
+          if (over.compareAndSet(false, true)) {
+            vertx.cancelTimer(timer);
+            serve(() -> chat.handle(request.headers(), body.getBytes(), reply), reply);
+          }
+        });
+  }
+
+  /** Answers in the middle of a request, whose rest is not wanted: the connection ends with it. */
+  private void giveUp(HttpServerRequest request, Reply reply, ApiError error) {
+    reply.header("Connection", "close");
+    threads.execute(
+        () -> {
+          try {
+            reply.error(error);
+            var unused = request.connection().close();
+          } finally {
+            concurrent.release();
+          }
+        });
+  }
+
+  private ApiError slow() {
+    return ApiError.of(
+        ApiError.Kind.TIMEOUT,
+        "request_timeout",
+        "The body did not come whole within " + limits.bodyPatience().toSeconds() + " s.");
+  }
+
+  private ApiError tooLarge() {
+    return ApiError.of(
+        ApiError.Kind.TOO_LARGE,
+        "request_too_large",
+        "The body exceeds " + limits.bodyBytesMax() + " bytes.");
+  }
+
+  /** Runs a handler on a thread of its own and gives the permit back when it is done. */
+  private void serve(Runnable handler, Reply reply) {
+    threads.execute(
+        () -> {
+          try {
+            handler.run();
+          } catch (RuntimeException e) {
+            System.err.println("gridtie: serving a request: " + e);
+            reply.error(
+                ApiError.of(
+                    ApiError.Kind.INTERNAL, "internal_error", "Something went wrong on our side."));
+          } finally {
+            concurrent.release();
+          }
+        });
+  }
+
+  // On threads of their own
+
+  private void ready(Reply reply) {
+    ObjectNode json = Json.object();
+    boolean all = true;
+    for (var each : health.entrySet()) {
+      boolean well = each.getValue().getAsBoolean();
+      json.put(each.getKey(), well ? "ok" : "down");
+      all &= well;
+    }
+    json.put("status", all ? "ready" : "not ready");
+    reply.sendQuietly(all ? 200 : 503, json);
+  }
+
+  private void models(Reply reply) {
+    ObjectNode json = Json.object();
+    json.put("object", "list");
+    ArrayNode data = json.putArray("data");
+    catalog.all().forEach(m -> data.add(describe(m)));
+    reply.sendQuietly(200, json);
+  }
+
+  private void model(String id, Reply reply) {
+    Optional<ModelOffer> offer =
+        catalog.find(java.net.URLDecoder.decode(id, java.nio.charset.StandardCharsets.UTF_8));
+    if (offer.isPresent()) {
+      reply.sendQuietly(200, describe(offer.get()));
+    } else {
+      reply.error(
+          ApiError.of(
+              ApiError.Kind.NOT_FOUND,
+              "model_not_found",
+              "There is no such model. GET /v1/models lists all."));
+    }
+  }
+
+  private static ObjectNode describe(ModelOffer offer) {
+    ObjectNode json = Json.object();
+    json.put("id", offer.id());
+    json.put("object", "model");
+    json.put("created", offer.created());
+    json.put("owned_by", "gridtie");
+    json.put("context_length", offer.contextTokens());
+    json.put("quantization", offer.quantization());
+    ObjectNode pricing = json.putObject("pricing");
+    pricing.put("unit", "USD per token");
+    pricing.put("prompt", offer.promptPrice().dollars());
+    pricing.put("completion", offer.completionPrice().dollars());
+    return json;
+  }
+
+  private void receipt(String id, Reply reply) {
+    Optional<String> receipt = desk.receipt(id);
+    if (receipt.isEmpty()) {
+      reply.error(
+          ApiError.of(
+              ApiError.Kind.NOT_FOUND,
+              "receipt_not_found",
+              "There is no such receipt. A receipt is written when its answer has been delivered."));
+      return;
+    }
+    try {
+      reply.send(
+          200, "application/json", receipt.get().getBytes(java.nio.charset.StandardCharsets.UTF_8));
+    } catch (Reply.GoneException e) {
+      // Nobody is there to be told.
+    }
+  }
+
+  @Override
+  public void close() {
+    try {
+      var unused =
+          server.close().toCompletionStage().toCompletableFuture().get(2, TimeUnit.SECONDS);
+      threads.shutdown();
+      unused = vertx.close().toCompletionStage().toCompletableFuture().get(2, TimeUnit.SECONDS);
+    } catch (ExecutionException | TimeoutException e) {
+      threads.shutdownNow();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

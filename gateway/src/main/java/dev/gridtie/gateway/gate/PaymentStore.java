@@ -1,0 +1,261 @@
+package dev.gridtie.gateway.gate;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.x402.evm.SignedTransaction;
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import java.math.BigInteger;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * Payments and answers in the ledger's database. Every method is called inside one of its
+ * transactions.
+ */
+public final class PaymentStore {
+  /** Tables of this store. */
+  public static final List<String> SCHEMA =
+      List.of(
+          "CREATE TABLE IF NOT EXISTS payment (key TEXT PRIMARY KEY, state TEXT NOT NULL, fingerprint TEXT NOT NULL,"
+              + " signature TEXT NOT NULL, payer TEXT NOT NULL, version INTEGER NOT NULL, message TEXT NOT NULL,"
+              + " requirements TEXT NOT NULL, sent_hash TEXT NOT NULL, sent_raw BLOB, sent_nonce TEXT NOT NULL,"
+              + " sent_block INTEGER NOT NULL, tx TEXT NOT NULL, request_id TEXT NOT NULL, seed INTEGER NOT NULL,"
+              + " attempts INTEGER NOT NULL, holding INTEGER NOT NULL, reason TEXT NOT NULL,"
+              + " created INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+          "CREATE INDEX IF NOT EXISTS payment_state ON payment (state)",
+          "CREATE TABLE IF NOT EXISTS answer (payment_key TEXT PRIMARY KEY, text TEXT NOT NULL, model TEXT NOT NULL, with_usage INTEGER NOT NULL, finish TEXT NOT NULL,"
+              + " prompt INTEGER NOT NULL, completion INTEGER NOT NULL, receipt_id TEXT NOT NULL,"
+              + " created INTEGER NOT NULL, stored INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+          "CREATE TABLE IF NOT EXISTS receipt (id TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT, WITHOUT ROWID");
+
+  /** In place of the finish reason of an answer whose text is no longer kept. */
+  static final String FORGOTTEN = "forgotten";
+
+  private PaymentStore() {}
+
+  /**
+   * An answer that was delivered whole.
+   *
+   * @param model as the client called it
+   * @param withUsage whether its stream ended with usage
+   * @param finish OpenAI's finish reason
+   * @param created Unix seconds
+   */
+  public record StoredAnswer(
+      String model,
+      boolean withUsage,
+      String text,
+      String finish,
+      int promptTokens,
+      int completionTokens,
+      String receiptId,
+      long created) {}
+
+  static Optional<PaymentRecord> find(Connection c, String key) throws SQLException {
+    try (PreparedStatement select = c.prepareStatement("SELECT * FROM payment WHERE key = ?")) {
+      select.setString(1, key);
+      try (ResultSet row = select.executeQuery()) {
+        return row.next() ? Optional.of(read(row)) : Optional.empty();
+      }
+    }
+  }
+
+  /** All payments in one of these states. */
+  static List<PaymentRecord> inStates(Connection c, PaymentState... states) throws SQLException {
+    List<PaymentRecord> found = new ArrayList<>();
+    for (PaymentState state : states) {
+      try (PreparedStatement select = c.prepareStatement("SELECT * FROM payment WHERE state = ?")) {
+        select.setString(1, state.name());
+        readAll(select, found);
+      }
+    }
+    return found;
+  }
+
+  /** Settled payments that still hold money for an answer. */
+  static List<PaymentRecord> holding(Connection c) throws SQLException {
+    List<PaymentRecord> found = new ArrayList<>();
+    try (PreparedStatement select = c.prepareStatement("SELECT * FROM payment WHERE holding = 1")) {
+      readAll(select, found);
+    }
+    return found;
+  }
+
+  /** The latest settled payments. */
+  static List<PaymentRecord> lastSettled(Connection c, int most) throws SQLException {
+    List<PaymentRecord> found = new ArrayList<>();
+    try (PreparedStatement select =
+        c.prepareStatement(
+            "SELECT * FROM payment WHERE state = 'SETTLED' ORDER BY updated DESC LIMIT ?")) {
+      select.setInt(1, most);
+      readAll(select, found);
+    }
+    return found;
+  }
+
+  private static void readAll(PreparedStatement select, List<PaymentRecord> into)
+      throws SQLException {
+    try (ResultSet row = select.executeQuery()) {
+      while (row.next()) {
+        into.add(read(row));
+      }
+    }
+  }
+
+  static void save(Connection c, PaymentRecord p, Instant now) throws SQLException {
+    try (PreparedStatement upsert =
+        c.prepareStatement(
+            "INSERT INTO payment (key, state, fingerprint, signature, payer, version, message, requirements, sent_hash,"
+                + " sent_raw, sent_nonce, sent_block, tx, request_id, seed, attempts, holding, reason, created, updated)"
+                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                + " ON CONFLICT (key) DO UPDATE SET state = excluded.state, fingerprint = excluded.fingerprint,"
+                + " signature = excluded.signature, payer = excluded.payer, version = excluded.version,"
+                + " message = excluded.message, requirements = excluded.requirements, sent_hash = excluded.sent_hash,"
+                + " sent_raw = excluded.sent_raw, sent_nonce = excluded.sent_nonce, sent_block = excluded.sent_block,"
+                + " tx = excluded.tx, request_id = excluded.request_id, seed = excluded.seed,"
+                + " attempts = excluded.attempts, holding = excluded.holding, reason = excluded.reason,"
+                + " updated = excluded.updated")) {
+      upsert.setString(1, p.key());
+      upsert.setString(2, p.state().name());
+      upsert.setString(3, p.fingerprint());
+      upsert.setString(4, p.signature());
+      upsert.setString(5, p.payer());
+      upsert.setInt(6, p.payment().version());
+      upsert.setString(7, Json.write(p.payment().raw()));
+      upsert.setString(8, Json.write(p.requirements().toJson()));
+      upsert.setString(9, p.sent().map(SignedTransaction::hash).orElse(""));
+      upsert.setBytes(10, p.sent().map(SignedTransaction::raw).orElse(null));
+      upsert.setString(11, p.sent().map(s -> s.nonce().toString()).orElse(""));
+      upsert.setLong(12, p.sent().map(SignedTransaction::sinceBlock).orElse(0L));
+      upsert.setString(13, p.transaction());
+      upsert.setString(14, p.requestId());
+      upsert.setLong(15, p.seed());
+      upsert.setInt(16, p.attempts());
+      upsert.setInt(17, p.holding() ? 1 : 0);
+      upsert.setString(18, p.reason());
+      upsert.setLong(19, now.toEpochMilli());
+      upsert.setLong(20, now.toEpochMilli());
+      upsert.executeUpdate();
+    }
+  }
+
+  private static PaymentRecord read(ResultSet row) throws SQLException {
+    try {
+      JsonNode message = Json.trusted(row.getString("message"));
+      PaymentPayload payment =
+          row.getInt("version") == 2
+              ? PaymentPayload.fromJson(message)
+              : PaymentPayload.fromV1Header(dev.gridtie.x402.wire.Headers.encode(message));
+      byte @Nullable [] raw = row.getBytes("sent_raw");
+      return new PaymentRecord(
+          row.getString("key"),
+          PaymentState.valueOf(row.getString("state")),
+          row.getString("fingerprint"),
+          row.getString("signature"),
+          row.getString("payer"),
+          payment,
+          PaymentRequirements.fromJson(Json.trusted(row.getString("requirements"))),
+          raw == null
+              ? Optional.empty()
+              : Optional.of(
+                  new SignedTransaction(
+                      row.getString("sent_hash"),
+                      raw,
+                      new BigInteger(row.getString("sent_nonce")),
+                      row.getLong("sent_block"))),
+          row.getString("tx"),
+          row.getString("request_id"),
+          row.getLong("seed"),
+          row.getInt("attempts"),
+          row.getInt("holding") == 1,
+          row.getString("reason"));
+    } catch (MalformedPaymentException e) {
+      throw new SQLException("a stored payment cannot be read", e);
+    }
+  }
+
+  static Optional<StoredAnswer> answer(Connection c, String paymentKey) throws SQLException {
+    try (PreparedStatement select =
+        c.prepareStatement("SELECT * FROM answer WHERE payment_key = ?")) {
+      select.setString(1, paymentKey);
+      try (ResultSet row = select.executeQuery()) {
+        return row.next()
+            ? Optional.of(
+                new StoredAnswer(
+                    row.getString("model"),
+                    row.getInt("with_usage") == 1,
+                    row.getString("text"),
+                    row.getString("finish"),
+                    row.getInt("prompt"),
+                    row.getInt("completion"),
+                    row.getString("receipt_id"),
+                    row.getLong("created")))
+            : Optional.empty();
+      }
+    }
+  }
+
+  static void saveAnswer(Connection c, String paymentKey, StoredAnswer answer, Instant now)
+      throws SQLException {
+    try (PreparedStatement insert =
+        c.prepareStatement(
+            "INSERT OR REPLACE INTO answer (payment_key, model, with_usage, text, finish, prompt, completion,"
+                + " receipt_id, created, stored) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
+      insert.setString(1, paymentKey);
+      insert.setString(2, answer.model());
+      insert.setInt(3, answer.withUsage() ? 1 : 0);
+      insert.setString(4, answer.text());
+      insert.setString(5, answer.finish());
+      insert.setInt(6, answer.promptTokens());
+      insert.setInt(7, answer.completionTokens());
+      insert.setString(8, answer.receiptId());
+      insert.setLong(9, answer.created());
+      insert.setLong(10, now.getEpochSecond());
+      insert.executeUpdate();
+    }
+  }
+
+  /**
+   * Forgets the texts of answers that were stored before; that they were given stays known. Says
+   * how many.
+   */
+  static int forgetAnswersBefore(Connection c, Instant before) throws SQLException {
+    try (PreparedStatement update =
+        c.prepareStatement(
+            "UPDATE answer SET text = '', finish = '"
+                + FORGOTTEN
+                + "' WHERE stored < ? AND finish <> ?")) {
+      update.setLong(1, before.getEpochSecond());
+      update.setString(2, FORGOTTEN);
+      return update.executeUpdate();
+    }
+  }
+
+  static void saveReceipt(Connection c, String id, String json) throws SQLException {
+    try (PreparedStatement insert =
+        c.prepareStatement("INSERT INTO receipt (id, json) VALUES (?, ?)")) {
+      insert.setString(1, id);
+      insert.setString(2, json);
+      insert.executeUpdate();
+    }
+  }
+
+  /** A receipt's JSON, by its id. */
+  public static Optional<String> receipt(Connection c, String id) throws SQLException {
+    try (PreparedStatement select = c.prepareStatement("SELECT json FROM receipt WHERE id = ?")) {
+      select.setString(1, id);
+      try (ResultSet row = select.executeQuery()) {
+        return row.next() ? Optional.of(row.getString(1)) : Optional.empty();
+      }
+    }
+  }
+}

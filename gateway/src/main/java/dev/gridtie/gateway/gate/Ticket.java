@@ -1,0 +1,222 @@
+package dev.gridtie.gateway.gate;
+
+import dev.gridtie.gateway.relay.Answer;
+import dev.gridtie.gateway.relay.AnswerSource.Cancellation;
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.x402.wire.SettleResponse;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A payment being worked on, and everybody who waits for its answer. The same payment sent many
+ * times at once shares one ticket: one settlement, one answer, one charge. State under the lock:
+ * the readers, how far the furthest has come, and whether the account is closed.
+ */
+public final class Ticket {
+  final String key;
+  final String fingerprint;
+  final String signature;
+  final Answer answer = new Answer();
+
+  /** Completed once it is known whether the answer may be given. */
+  private final CompletableFuture<Gate> gate = new CompletableFuture<>();
+
+  /** Completed once nothing of this ticket is going on any more. */
+  final CompletableFuture<Boolean> done = new CompletableFuture<>();
+
+  private final ReentrantLock lock = new ReentrantLock();
+  private int readers;
+  private int deliveredTokens;
+  private boolean closed;
+  private boolean whole;
+  private @Nullable Cancellation generation;
+  private final CompletableFuture<Boolean> settled = new CompletableFuture<>();
+  private boolean settling;
+  private @Nullable Supplier<Boolean> settleUp;
+
+  /** Whether the answer may be given. */
+  public sealed interface Gate {
+    /**
+     * The money has moved; read on.
+     *
+     * @param created Unix seconds
+     */
+    record Open(
+        SettleResponse settlement, String answerId, String receiptId, long created, Answer answer)
+        implements Gate {}
+
+    /** It may not; nothing of the answer was or will be sent. */
+    record Shut(ApiError error, @Nullable SettleResponse settlement) implements Gate {}
+  }
+
+  Ticket(String key, String fingerprint, String signature) {
+    this.key = key;
+    this.fingerprint = fingerprint;
+    this.signature = signature;
+  }
+
+  boolean isFor(String otherFingerprint, String otherSignature) {
+    return fingerprint.equals(otherFingerprint) && signature.equals(otherSignature);
+  }
+
+  /** Joins the readers; false where it is too late. */
+  boolean join() {
+    return locked(
+        () -> {
+          if (closed) {
+            return false;
+          }
+          readers++;
+          return true;
+        });
+  }
+
+  /** Waits until it is known whether the answer may be given. */
+  public Gate awaitGate() throws InterruptedException {
+    try {
+      return gate.get();
+    } catch (ExecutionException e) {
+      throw new IllegalStateException(e.getCause());
+    }
+  }
+
+  void open(Gate.Open how) {
+    gate.complete(how);
+  }
+
+  void shut(ApiError error, @Nullable SettleResponse settlement) {
+    locked(() -> closed = true);
+    gate.complete(new Gate.Shut(error, settlement));
+  }
+
+  /** Whether anybody still waits. */
+  boolean hasReaders() {
+    return locked(() -> readers > 0);
+  }
+
+  /**
+   * Notes the generation, so that it can be stopped. Stops it at once where nobody waits any more.
+   */
+  void generating(Cancellation newGeneration) {
+    boolean unwanted =
+        locked(
+            () -> {
+              generation = newGeneration;
+              return readers == 0;
+            });
+    if (unwanted) {
+      newGeneration.cancel();
+    }
+  }
+
+  void stopGenerating() {
+    Cancellation running = locked(() -> generation);
+    if (running != null) {
+      running.cancel();
+    }
+  }
+
+  /**
+   * Says what is to be done, once, when the answer has been delivered or nobody wants it any more.
+   */
+  void whenDelivered(Supplier<Boolean> newSettleUp) {
+    boolean unwanted =
+        locked(
+            () -> {
+              settleUp = newSettleUp;
+              return readers == 0;
+            });
+    if (unwanted) {
+      var unused = finish();
+    }
+  }
+
+  /** A reader has all tokens up to this one. */
+  public void delivered(int completionTokens) {
+    locked(() -> deliveredTokens = Math.max(deliveredTokens, completionTokens));
+  }
+
+  /**
+   * A reader is about to get the whole answer in one piece; or has all its text, though its last
+   * tokens had none.
+   */
+  public void deliveredWhole() {
+    locked(() -> whole = true);
+  }
+
+  boolean wholeDelivered() {
+    return locked(() -> whole);
+  }
+
+  int deliveredTokens() {
+    return locked(() -> deliveredTokens);
+  }
+
+  /**
+   * A reader has the whole answer, or all there will be of it. Settles up, if nobody has, and
+   * returns when that is done.
+   *
+   * @return whether it could be written down
+   */
+  public boolean finish() {
+    boolean mine =
+        locked(
+            () -> {
+              closed = true;
+              boolean first = !settling;
+              settling = true;
+              return first;
+            });
+    if (mine) {
+      Supplier<Boolean> how = locked(() -> settleUp);
+      try {
+        settled.complete(how == null || how.get());
+      } catch (RuntimeException e) {
+        settled.completeExceptionally(e);
+        throw e;
+      }
+    }
+    return settled.join();
+  }
+
+  /** Waits until somebody has settled up. */
+  void awaitSettledUp() throws InterruptedException {
+    try {
+      var unused = settled.get();
+    } catch (ExecutionException e) {
+      // Whoever settled up has said why it failed.
+    }
+  }
+
+  /**
+   * A reader leaves, having all or not. The last one to leave in the middle stops the generation
+   * and settles up.
+   */
+  public void leave() {
+    boolean last =
+        locked(
+            () -> {
+              boolean inTheMiddle = --readers == 0 && !closed;
+              closed |= inTheMiddle; // who comes now must not get the stump
+              return inTheMiddle;
+            });
+    if (last) {
+      stopGenerating();
+      if (locked(() -> settleUp) != null) {
+        var unused = finish();
+      }
+    }
+  }
+
+  private <T extends @Nullable Object> T locked(Supplier<T> body) {
+    lock.lock();
+    try {
+      return body.get();
+    } finally {
+      lock.unlock();
+    }
+  }
+}

@@ -1,0 +1,143 @@
+package dev.gridtie.x402.client;
+
+import dev.gridtie.x402.wire.Headers;
+import dev.gridtie.x402.wire.Refusal;
+import java.io.IOException;
+import java.io.InputStream;
+import java.math.BigInteger;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Sends HTTP requests and pays for those that ask for it. A payment whose answer is lost is sent
+ * again as it is, never signed anew: the server gives the same answer, and money moves at most
+ * once.
+ */
+public final class PayingClient {
+  /** The largest body of a 402 that is read, in bytes. */
+  private static final int OFFER_BYTES_MAX = 256 * 1024;
+
+  /** How often a paid request is sent, in all, before its answer counts as lost. */
+  private static final int PAID_ATTEMPTS = 5;
+
+  private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(10);
+  private static final Duration ANSWER_PATIENCE = Duration.ofSeconds(120);
+  private static final Duration PAUSE = Duration.ofMillis(500);
+
+  private final HttpClient http =
+      HttpClient.newBuilder()
+          .version(HttpClient.Version.HTTP_1_1)
+          .connectTimeout(CONNECT_PATIENCE)
+          .build();
+  private final Payer payer;
+  private final SpendingCaps caps;
+
+  /** What came of a request. */
+  public sealed interface Result {
+    /**
+     * The server's answer; its body is still coming.
+     *
+     * @param paid what was signed for it, in atomic units; zero where nothing was asked
+     */
+    record Answered(HttpResponse<InputStream> response, BigInteger paid) implements Result {}
+
+    /** Nothing was sent that could cost money: a cap, or an offer that cannot be paid. */
+    record NotPaid(Refusal why) implements Result {}
+
+    /**
+     * It was paid or may have been, and no answer came. Send the same header with the same request
+     * again later.
+     */
+    record Lost(String why, String headerName, String headerValue) implements Result {}
+  }
+
+  public PayingClient(Payer payer, SpendingCaps caps) {
+    this.payer = payer;
+    this.caps = caps;
+  }
+
+  /**
+   * Sends a request, and pays for it where the server wants money.
+   *
+   * @param headers to send along
+   * @throws IOException where the server cannot be reached before anything was paid
+   */
+  public Result send(String method, URI url, Map<String, String> headers, byte[] body)
+      throws IOException, InterruptedException {
+    HttpResponse<InputStream> first = once(method, url, headers, body);
+    if (first.statusCode() != 402) {
+      return new Result.Answered(first, BigInteger.ZERO);
+    }
+    byte[] offer;
+    try (InputStream in = first.body()) {
+      offer = in.readNBytes(OFFER_BYTES_MAX);
+    }
+    Optional<String> header = first.headers().firstValue(Headers.PAYMENT_REQUIRED);
+    return switch (payer.decide(header, offer)) {
+      case Payer.Decision.Refuse refuse -> new Result.NotPaid(refuse.why());
+      case Payer.Decision.Pay pay -> {
+        BigInteger amount = pay.requirements().amount();
+        if (!caps.reserve(amount)) {
+          yield new Result.NotPaid(
+              new Refusal(
+                  "spending_cap",
+                  "the price is "
+                      + amount
+                      + " atomic units; the cap for one request is "
+                      + caps.perRequestMax()
+                      + ", and "
+                      + caps.spentToday()
+                      + " were spent today"));
+        }
+        yield sendPaid(method, url, headers, body, pay);
+      }
+    };
+  }
+
+  private Result sendPaid(
+      String method, URI url, Map<String, String> headers, byte[] body, Payer.Decision.Pay pay)
+      throws IOException, InterruptedException {
+    Map<String, String> paid = new java.util.HashMap<>(headers);
+    paid.put(pay.headerName(), pay.headerValue());
+    BigInteger amount = pay.requirements().amount();
+    String lost = "";
+    for (int attempt = 1; attempt <= PAID_ATTEMPTS; attempt++) {
+      try {
+        HttpResponse<InputStream> response = once(method, url, paid, body);
+        if (response.statusCode() == 503 && attempt < PAID_ATTEMPTS) {
+          response.body().close();
+          lost = "the server says 503";
+        } else {
+          if (response.statusCode() == 402 || response.statusCode() == 400) {
+            caps.release(amount); // refused: the server has not taken it, and says so
+          }
+          return new Result.Answered(response, amount);
+        }
+      } catch (IOException e) {
+        lost = String.valueOf(e.getMessage());
+      }
+      Thread.sleep(PAUSE.multipliedBy(attempt));
+    }
+    return new Result.Lost(lost, pay.headerName(), pay.headerValue());
+  }
+
+  private HttpResponse<InputStream> once(
+      String method, URI url, Map<String, String> headers, byte[] body)
+      throws IOException, InterruptedException {
+    HttpRequest.Builder request =
+        HttpRequest.newBuilder(url)
+            .timeout(ANSWER_PATIENCE)
+            .method(
+                method,
+                body.length == 0
+                    ? HttpRequest.BodyPublishers.noBody()
+                    : HttpRequest.BodyPublishers.ofByteArray(body));
+    headers.forEach(request::setHeader);
+    return http.send(request.build(), HttpResponse.BodyHandlers.ofInputStream());
+  }
+}
