@@ -298,7 +298,7 @@ def export(model, tok, path, kind):
 
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("--steps", type=int, default=1000)
+    args.add_argument("--steps", type=int, default=1100)
     args.add_argument("--seed", type=int, default=402)
     args.add_argument("--out", type=pathlib.Path, default=HERE, help="where the .gguf files and heldout.json go")
     a = args.parse_args()

@@ -1,0 +1,237 @@
+package dev.gridtie.app;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.base.PicoUsd;
+import dev.gridtie.ledger.AccountId;
+import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.Verifier;
+import dev.gridtie.testkit.FaultyProxy;
+import dev.gridtie.x402.client.Payer;
+import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.evm.exact.ExactClient;
+import dev.gridtie.x402.evm.local.LocalChain;
+import dev.gridtie.x402.wire.Headers;
+import java.io.IOException;
+import java.math.BigInteger;
+import java.net.ServerSocket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.sql.DriverManager;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * A real chain, a proxy before it that can misbehave, and what a test needs to be a client of a
+ * gateway on them.
+ */
+final class TestGateway implements AutoCloseable {
+  static final Path ROOT = Path.of(System.getProperty("gridtie.root"));
+  static final String NETWORK = LocalChain.NETWORK;
+  static final BigInteger FUNDS = BigInteger.valueOf(10_000_000);
+
+  final LocalChain chain;
+  final FaultyProxy rpc;
+  final Home home;
+  final EvmKey operator = EvmKey.random(new SecureRandom());
+  final HttpClient http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+  EvmKey buyer;
+  URI url = URI.create("http://127.0.0.1:1");
+
+  TestGateway(Path directory) throws Exception {
+    chain =
+        LocalChain.start(
+            LocalChain.program(ROOT.resolve("native/node_modules")),
+            directory.resolve("chain"),
+            freePort());
+    rpc = new FaultyProxy(chain.url());
+    home = new Home(directory.resolve("home"));
+    home.create();
+    chain.giveGas(home.evmKey("facilitator").address());
+    buyer = fundedBuyer();
+  }
+
+  static int freePort() throws IOException {
+    try (ServerSocket socket = new ServerSocket(0)) {
+      return socket.getLocalPort();
+    }
+  }
+
+  EvmKey fundedBuyer() throws Exception {
+    EvmKey key = EvmKey.random(new SecureRandom());
+    chain.mint(key.address(), FUNDS);
+    return key;
+  }
+
+  GatewayConfig config() {
+    return config(0, List.of(tiny("gridtie/tiny", 1024)));
+  }
+
+  GatewayConfig config(int port, List<GatewayConfig.Model> models) {
+    return new GatewayConfig(
+        null,
+        port,
+        null,
+        operator.address().toString(),
+        new GatewayConfig.Chain(
+            rpc.url().toString(), NETWORK, LocalChain.USDC.toString(), "USDC", "2", 6, 0, 2, 2, 60),
+        models,
+        new GatewayConfig.Limits(0, 2, 0, 0));
+  }
+
+  static GatewayConfig.Model tiny(String id, int context) {
+    return new GatewayConfig.Model(
+        id, "models/tiny/gridtie-tiny-F16.gguf", "F16", "1", "4", context, 200, 8, 2);
+  }
+
+  Gateway start(GatewayConfig config) throws IOException {
+    Gateway gateway = Gateway.start(config, home, new Install(ROOT));
+    url = URI.create("http://127.0.0.1:" + gateway.port());
+    return gateway;
+  }
+
+  // Being a client
+
+  static ObjectNode chat(String question) {
+    ObjectNode json = Json.object();
+    json.put("model", "gridtie/tiny");
+    json.putArray("messages").addObject().put("role", "user").put("content", question);
+    json.put("temperature", 0);
+    return json;
+  }
+
+  HttpRequest.Builder request(byte[] body) {
+    return HttpRequest.newBuilder(url.resolve("/v1/chat/completions"))
+        .timeout(Duration.ofSeconds(60))
+        .header("Content-Type", "application/json")
+        .POST(HttpRequest.BodyPublishers.ofByteArray(body));
+  }
+
+  HttpResponse<String> post(byte[] body, Map<String, String> headers) throws Exception {
+    HttpRequest.Builder request = request(body);
+    headers.forEach(request::setHeader);
+    return http.send(request.build(), HttpResponse.BodyHandlers.ofString());
+  }
+
+  HttpResponse<String> get(String path) throws Exception {
+    return http.send(
+        HttpRequest.newBuilder(url.resolve(path)).build(), HttpResponse.BodyHandlers.ofString());
+  }
+
+  /** Asks for the price and signs it: the payment header's value. */
+  String sign(byte[] body) throws Exception {
+    return sign(body, buyer);
+  }
+
+  String sign(byte[] body, EvmKey key) throws Exception {
+    HttpResponse<String> unpaid = post(body, Map.of());
+    if (unpaid.statusCode() != 402) {
+      throw new AssertionError("expected 402, got " + unpaid.statusCode() + ": " + unpaid.body());
+    }
+    Payer payer =
+        new Payer(
+            List.of(new ExactClient(key, InstantSource.system(), new SecureRandom())),
+            new Payer.Limits(BigInteger.valueOf(1_000_000), List.of(NETWORK), List.of()));
+    return switch (payer.decide(
+        Optional.of(unpaid.headers().firstValue(Headers.PAYMENT_REQUIRED).orElseThrow()),
+        new byte[0])) {
+      case Payer.Decision.Pay pay -> pay.headerValue();
+      case Payer.Decision.Refuse refuse -> throw new AssertionError(refuse.why());
+    };
+  }
+
+  HttpResponse<String> pay(byte[] body) throws Exception {
+    return post(body, Map.of(Headers.PAYMENT_SIGNATURE, sign(body)));
+  }
+
+  static byte[] bytes(ObjectNode json) {
+    return Json.writeBytes(json);
+  }
+
+  static JsonNode json(HttpResponse<String> response) throws Exception {
+    return Json.parse(response.body().getBytes(UTF_8));
+  }
+
+  static String code(HttpResponse<String> response) throws Exception {
+    JsonNode error = json(response).path("error");
+    if (!error.path("message").isString() || !error.path("type").isString()) {
+      throw new AssertionError("not OpenAI's envelope: " + response.body());
+    }
+    return error.path("code").asString();
+  }
+
+  // Looking at what became of the money
+
+  BigInteger spent(EvmAddress buyerAddress) throws Exception {
+    return FUNDS.subtract(chain.usdc(buyerAddress));
+  }
+
+  /**
+   * A sum of an account in a stopped or running gateway's ledger: column of the table account, in
+   * pico-dollars.
+   */
+  BigInteger sum(String owner, String column) throws Exception {
+    String asset = NETWORK + ":" + LocalChain.USDC.lower();
+    String id = new AccountId(asset, owner).toString();
+    try (var connection = DriverManager.getConnection("jdbc:sqlite:" + Database.file(home.path()));
+        var select =
+            connection.prepareStatement("SELECT " + column + " FROM account WHERE id = ?")) {
+      select.setString(1, id);
+      try (var row = select.executeQuery()) {
+        return row.next() ? new BigInteger(row.getString(1)) : BigInteger.ZERO;
+      }
+    }
+  }
+
+  /** What the ledger says this buyer paid, in atomic units. */
+  BigInteger ledgerPaid(EvmAddress buyerAddress) throws Exception {
+    return new PicoUsd(sum("payer:" + buyerAddress.lower(), "credits_posted"))
+        .toAtomicRoundedDown(6);
+  }
+
+  /** What the ledger says this buyer was charged, in pico-dollars. */
+  BigInteger ledgerCharged(EvmAddress buyerAddress) throws Exception {
+    return sum("payer:" + buyerAddress.lower(), "debits_posted");
+  }
+
+  BigInteger ledgerHeld(EvmAddress buyerAddress) throws Exception {
+    return sum("payer:" + buyerAddress.lower(), "debits_pending");
+  }
+
+  void requireSound() {
+    if (Verifier.verify(Database.file(home.path()), n -> {})
+        instanceof Verifier.Report.Damaged damaged) {
+      throw new AssertionError(damaged.problem());
+    }
+  }
+
+  /** Waits for something that must come true. */
+  static void eventually(String what, java.util.concurrent.Callable<Boolean> condition)
+      throws Exception {
+    for (int i = 0; i < 600; i++) {
+      if (condition.call()) {
+        return;
+      }
+      Thread.sleep(50);
+    }
+    throw new AssertionError("never: " + what);
+  }
+
+  @Override
+  public void close() {
+    rpc.close();
+    chain.close();
+    http.close();
+  }
+}
