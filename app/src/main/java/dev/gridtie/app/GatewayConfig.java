@@ -9,6 +9,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.exc.PropertyBindingException;
 import tools.jackson.dataformat.yaml.YAMLMapper;
 
 /**
@@ -131,19 +132,17 @@ record GatewayConfig(
     YAMLMapper mapper =
         YAMLMapper.builder()
             .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
-            .enable(DeserializationFeature.FAIL_ON_NULL_CREATOR_PROPERTIES)
             .disable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
             .build();
     try {
       return mapper.readValue(Files.readAllBytes(file), GatewayConfig.class);
+    } catch (PropertyBindingException e) {
+      throw new IOException(
+          file + ": unknown key '" + e.getPropertyName() + "'; known here are " + e.getKnownPropertyIds());
     } catch (JacksonException e) {
       var at = e.getLocation();
-      throw new IOException(
-          file
-              + (at == null ? "" : " line " + at.getLineNr())
-              + ": "
-              + e.getOriginalMessage().lines().findFirst().orElse(""));
+      String line = at == null || at.getLineNr() < 1 ? "" : " line " + at.getLineNr();
+      throw new IOException(file + line + ": " + e.getOriginalMessage().lines().findFirst().orElse(""));
     }
   }
 }

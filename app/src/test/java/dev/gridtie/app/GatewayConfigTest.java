@@ -1,0 +1,59 @@
+package dev.gridtie.app;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class GatewayConfigTest {
+  private static final String WHOLE =
+      """
+      port: 4020
+      payTo: "0x90F79bf6EB2c4f870365E785982E1f101E93b906"
+      chain:
+        rpc: "http://127.0.0.1:4021"
+        network: "eip155:84532"
+        token: "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
+        tokenName: USDC
+        tokenVersion: "2"
+        decimals: 6
+      models: []
+      """;
+
+  @TempDir Path directory;
+
+  private GatewayConfig read(String yaml) throws Exception {
+    return GatewayConfig.read(Files.writeString(directory.resolve("gateway.yaml"), yaml));
+  }
+
+  @Test
+  void whatIsLeftOutHasSafeDefaults() throws Exception {
+    GatewayConfig config = read(WHOLE);
+    assertThat(config.hostOrLoopback()).isEqualTo("127.0.0.1");
+    assertThat(config.chain().settleTimeoutSeconds()).isEqualTo(30);
+    assertThat(config.limitsOrDefault().bodyBytes()).isEqualTo(1024 * 1024);
+  }
+
+  @Test
+  void anUnknownKeyStopsTheStartAndIsNamedWithTheKnownOnes() {
+    assertThatThrownBy(() -> read(WHOLE + "modles: []\n"))
+        .hasMessageContaining("modles")
+        .hasMessageContaining("models");
+  }
+
+  @Test
+  void aMissingKeyStopsTheStartAndIsNamed() {
+    assertThatThrownBy(() -> read(WHOLE.replace("payTo", "#"))).hasMessageContaining("payTo");
+    assertThatThrownBy(() -> read(WHOLE.replace("  decimals: 6\n", "")))
+        .hasMessageContaining("decimals");
+    assertThatThrownBy(() -> read(WHOLE.replace("  rpc:", "  #"))).hasMessageContaining("rpc");
+  }
+
+  @Test
+  void whatIsNoYamlSaysWhere() {
+    assertThatThrownBy(() -> read("port: [1\n")).hasMessageContaining("gateway.yaml");
+  }
+}

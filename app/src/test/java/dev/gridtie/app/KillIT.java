@@ -1,0 +1,182 @@
+package dev.gridtie.app;
+
+import static dev.gridtie.app.TestGateway.bytes;
+import static dev.gridtie.app.TestGateway.chat;
+import static dev.gridtie.app.TestGateway.eventually;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gridtie.x402.wire.Headers;
+import java.io.IOException;
+import java.math.BigInteger;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * kill -9 of a real gateway process between each two states of the payment machine: what follows
+ * must converge.
+ */
+class KillIT {
+  @TempDir Path directory;
+  private TestGateway world;
+  private Process process;
+  private final byte[] body = bytes(chat("What is a receipt?"));
+
+  @BeforeEach
+  void start() throws Exception {
+    world = new TestGateway(directory);
+    spawn();
+  }
+
+  @AfterEach
+  void stop() throws Exception {
+    process.destroy();
+    process.waitFor(10, TimeUnit.SECONDS);
+    process.destroyForcibly();
+    world.requireSound();
+    world.close();
+  }
+
+  private void spawn() throws Exception {
+    Path config = directory.resolve("gateway.yaml");
+    GatewayConfig c = world.config();
+    Files.writeString(
+        config,
+        """
+        port: 0
+        payTo: "%s"
+        chain:
+          rpc: "%s"
+          network: "%s"
+          token: "%s"
+          tokenName: USDC
+          tokenVersion: "2"
+          decimals: 6
+          rpcTimeoutSeconds: 30
+          settleTimeoutSeconds: 30
+        models:
+          - id: gridtie/tiny
+            file: models/tiny/gridtie-tiny-Q8_0.gguf
+            quantization: Q8_0
+            promptUsdPerMillion: "1"
+            completionUsdPerMillion: "4"
+            contextTokens: 1024
+        """
+            .formatted(c.payTo(), c.chain().rpc(), c.chain().network(), c.chain().token()));
+    List<String> command = new ArrayList<>(Spawned.java());
+    command.addAll(
+        List.of("gateway", "--config", config.toString(), "--home", world.home.path().toString()));
+    Spawned spawned = Spawned.start(command, directory.resolve("gateway.log"));
+    process = spawned.process();
+    world.url = spawned.awaitReady();
+  }
+
+  /** Holds the gateway at a call to the chain, kills it there, and starts it again. */
+  private String killAt(String method, boolean afterForwarding) throws Exception {
+    String payment = world.sign(body);
+    CountDownLatch reached = new CountDownLatch(1);
+    world.rpc.behave(
+        (called, forward) -> {
+          if (called.equals(method)) {
+            if (afterForwarding) {
+              String unused = forward.answer();
+            }
+            reached.countDown();
+            Thread.sleep(20_000);
+            throw new IOException("held");
+          }
+          return forward.answer();
+        });
+    CompletableFuture<HttpResponse<String>> lost =
+        world.http.sendAsync(
+            world.request(body).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
+            HttpResponse.BodyHandlers.ofString());
+    assertThat(reached.await(30, TimeUnit.SECONDS)).isTrue();
+    process.destroyForcibly().waitFor();
+    assertThat(lost.handle((r, e) -> e).get(30, TimeUnit.SECONDS)).isNotNull();
+    world.rpc.behaveWell();
+    spawn();
+    return payment;
+  }
+
+  private void converges(String payment) throws Exception {
+    eventually(
+        "the same payment gets its answer",
+        () -> world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment)).statusCode() == 200);
+    BigInteger quoted =
+        new BigInteger(Headers.decode(payment).path("accepted").path("amount").asString());
+    assertThat(world.spent(world.buyer.address()))
+        .isEqualTo(quoted)
+        .isEqualTo(world.ledgerPaid(world.buyer.address()));
+    assertThat(world.ledgerHeld(world.buyer.address())).isZero();
+    HttpResponse<String> other =
+        world.post(bytes(chat("Who are you?")), Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(other.statusCode()).isEqualTo(409);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @CsvSource({
+    "claimed, eth_getCode, false",
+    "verified, eth_estimateGas, false",
+    "settling and not sent, eth_sendRawTransaction, false",
+    "settling and sent, eth_sendRawTransaction, true",
+    "settling and mined, eth_getTransactionReceipt, true",
+  })
+  void killedBetweenTwoStatesThePaymentIsChargedOnceAndServed(
+      String state, String method, boolean after) throws Exception {
+    converges(killAt(method, after));
+  }
+
+  @Test
+  void killedWhileTheAnswerStreamsTheMoneyIsNotLost() throws Exception {
+    byte[] longBody =
+        bytes(
+            chat("What is the ledger?")
+                .put("stream", true)
+                .put("temperature", 2)
+                .put("max_tokens", 900)
+                .put("seed", 3));
+    String payment = world.sign(longBody);
+    var response =
+        world.http.send(
+            world.request(longBody).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
+            HttpResponse.BodyHandlers.ofInputStream());
+    response.body().readNBytes(200);
+    process.destroyForcibly().waitFor();
+    spawn();
+    eventually(
+        "the whole answer for the same payment",
+        () -> {
+          HttpResponse<String> again =
+              world.post(longBody, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+          return again.statusCode() == 200 && again.body().endsWith("data: [DONE]\n\n");
+        });
+    assertThat(world.spent(world.buyer.address()))
+        .isEqualTo(world.ledgerPaid(world.buyer.address()));
+    assertThat(world.ledgerHeld(world.buyer.address())).isZero();
+  }
+
+  @Test
+  void killedAfterTheAnswerTheSameAnswerComesAgain() throws Exception {
+    String payment = world.sign(body);
+    HttpResponse<String> first = world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    process.destroyForcibly().waitFor();
+    spawn();
+    HttpResponse<String> again = world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(again.statusCode()).isEqualTo(200);
+    assertThat(again.body()).isEqualTo(first.body());
+    converges(payment);
+  }
+}

@@ -1,0 +1,258 @@
+package dev.gridtie.app;
+
+import static dev.gridtie.app.TestGateway.bytes;
+import static dev.gridtie.app.TestGateway.chat;
+import static dev.gridtie.app.TestGateway.code;
+import static dev.gridtie.app.TestGateway.eventually;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.testkit.FaultyProxy;
+import dev.gridtie.x402.wire.Headers;
+import java.io.IOException;
+import java.io.InputStream;
+import java.math.BigInteger;
+import java.net.http.HttpResponse;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A chain or an engine that fails at the worst moment: charged at most once, and nothing lost. */
+class TroubleIT {
+  private static final String SENT =
+      "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x" + "00".repeat(32) + "\"}";
+
+  @TempDir Path directory;
+  private TestGateway world;
+  private Gateway gateway;
+  private final byte[] body = bytes(chat("What is a receipt?"));
+
+  @BeforeEach
+  void start() throws Exception {
+    world = new TestGateway(directory);
+    gateway = world.start(world.config());
+  }
+
+  @AfterEach
+  void stop() {
+    gateway.close();
+    world.requireSound();
+    world.close();
+  }
+
+  private HttpResponse<String> pay(String payment) throws Exception {
+    return world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+  }
+
+  private BigInteger spent() throws Exception {
+    return world.spent(world.buyer.address());
+  }
+
+  private BigInteger quoted(String payment) throws Exception {
+    return new BigInteger(Headers.decode(payment).path("accepted").path("amount").asString());
+  }
+
+  private void paidOnceAndServed(String payment) throws Exception {
+    eventually("the same payment gets its answer", () -> pay(payment).statusCode() == 200);
+    assertThat(spent())
+        .isEqualTo(quoted(payment))
+        .isEqualTo(world.ledgerPaid(world.buyer.address()));
+    assertThat(world.ledgerHeld(world.buyer.address())).isZero();
+  }
+
+  private static FaultyProxy.Fault at(String method, FaultyProxy.Fault fault) {
+    return (called, forward) ->
+        called.equals(method) ? fault.on(called, forward) : forward.answer();
+  }
+
+  @Test
+  void aChainThatIsDownTakesNoPayment() throws Exception {
+    String payment = world.sign(body);
+    world.rpc.behave(
+        (method, forward) -> {
+          throw new IOException("down");
+        });
+    HttpResponse<String> response = pay(payment);
+    assertThat(response.statusCode()).isEqualTo(503);
+    assertThat(code(response)).isEqualTo("chain_unreachable");
+    assertThat(response.headers().firstValue("Retry-After")).isPresent();
+    assertThat(world.get("/health/ready").statusCode()).isEqualTo(503);
+    world.rpc.behaveWell();
+    assertThat(spent()).isZero();
+    paidOnceAndServed(payment);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "eth_getCode",
+        "eth_call",
+        "eth_estimateGas",
+        "eth_sendRawTransaction",
+        "eth_getTransactionReceipt"
+      })
+  void aChainThatAnswersTooLateIsNotWaitedForAndNothingIsPaidTwice(String method) throws Exception {
+    String payment = world.sign(body);
+    AtomicBoolean slow = new AtomicBoolean(true);
+    world.rpc.behave(
+        at(
+            method,
+            (called, forward) -> {
+              String answer =
+                  forward
+                      .answer(); // it was done, and the answer comes after everybody has given up
+              if (slow.get()) {
+                Thread.sleep(4000);
+              }
+              return answer;
+            }));
+    HttpResponse<String> response = pay(payment);
+    assertThat(response.statusCode()).isEqualTo(503);
+    slow.set(false);
+    paidOnceAndServed(payment);
+  }
+
+  @Test
+  void aChainThatDropsTheTransactionGetsItAgain() throws Exception {
+    String payment = world.sign(body);
+    AtomicBoolean drop = new AtomicBoolean(true);
+    world.rpc.behave(
+        at("eth_sendRawTransaction", (called, forward) -> drop.get() ? SENT : forward.answer()));
+    HttpResponse<String> response = pay(payment);
+    assertThat(response.statusCode()).isEqualTo(503);
+    assertThat(code(response)).isEqualTo("settlement_pending");
+    assertThat(spent()).isZero();
+    drop.set(false);
+    paidOnceAndServed(payment);
+  }
+
+  @Test
+  void aPaymentThatExpiresBeforeTheChainTakesItHasFailedForGood() throws Exception {
+    String payment = world.sign(body);
+    world.rpc.behave(at("eth_sendRawTransaction", (called, forward) -> SENT));
+    assertThat(code(pay(payment))).isEqualTo("settlement_pending");
+    world.chain.raw().ask("evm_increaseTime", Json.trusted("120"));
+    world.chain.raw().ask("evm_mine");
+    eventually(
+        "it is known to have failed",
+        () -> {
+          HttpResponse<String> response = pay(payment);
+          return response.statusCode() == 402 && code(response).startsWith("invalid_exact_evm_");
+        });
+    assertThat(spent()).isZero();
+    assertThat(world.ledgerPaid(world.buyer.address())).isZero();
+  }
+
+  @Test
+  void aSettlementThatFailsSendsNoByteOfTheAnswer() throws Exception {
+    String payment = world.sign(body);
+    world.rpc.behave(
+        at(
+            "eth_sendRawTransaction",
+            (called, forward) ->
+                "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32000,\"message\":\"insufficient funds for gas\"}}"));
+    HttpResponse<String> response = pay(payment);
+    assertThat(response.statusCode()).isNotEqualTo(200);
+    assertThat(response.body()).doesNotContain("signed record");
+    assertThat(spent()).isZero();
+    world.rpc.behaveWell();
+    paidOnceAndServed(payment);
+  }
+
+  @Test
+  void anEngineThatCrashesInTheMiddleIsATypedErrorAndTheSamePaymentGetsTheWholeAnswer()
+      throws Exception {
+    byte[] longBody =
+        bytes(
+            chat("What is the ledger?")
+                .put("stream", true)
+                .put("temperature", 2)
+                .put("max_tokens", 900)
+                .put("seed", 5));
+    String payment = world.sign(longBody);
+    HttpResponse<InputStream> response =
+        world.http.send(
+            world.request(longBody).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
+            HttpResponse.BodyHandlers.ofInputStream());
+    InputStream in = response.body();
+    String start = new String(in.readNBytes(300), java.nio.charset.StandardCharsets.UTF_8);
+    ProcessHandle.current()
+        .descendants()
+        .filter(p -> p.info().commandLine().orElse("").contains("EngineChild"))
+        .forEach(ProcessHandle::destroyForcibly);
+    String rest = new String(in.readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
+    if (!rest.contains("[DONE]")) { // it may have been faster than the kill
+      assertThat(start + rest).contains("engine_crashed");
+      assertThat(world.ledgerCharged(world.buyer.address()))
+          .isLessThan(quoted(payment).multiply(BigInteger.valueOf(1_000_000)));
+    }
+    eventually(
+        "the whole answer",
+        () -> {
+          HttpResponse<String> again =
+              world.post(longBody, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+          return again.statusCode() == 200 && again.body().endsWith("data: [DONE]\n\n");
+        });
+    assertThat(spent()).isEqualTo(quoted(payment));
+  }
+
+  @Test
+  void aChainThatForgetsASettledPaymentGetsItAgain() throws Exception {
+    Object snapshot = world.chain.raw().ask("evm_snapshot");
+    String payment = world.sign(body);
+    assertThat(pay(payment).statusCode()).isEqualTo(200);
+    gateway.close();
+    world.chain.raw().ask("evm_revert", snapshot);
+    assertThat(spent()).isZero();
+    gateway = world.start(world.config());
+    eventually("the payment is on the chain again", () -> spent().equals(quoted(payment)));
+    assertThat(world.ledgerPaid(world.buyer.address())).isEqualTo(spent());
+  }
+
+  @Test
+  void moreRequestsThanAreServedAtOnceAreToldToComeAgain() throws Exception {
+    gateway.close();
+    GatewayConfig usual = world.config();
+    gateway =
+        world.start(
+            new GatewayConfig(
+                null,
+                0,
+                null,
+                usual.payTo(),
+                usual.chain(),
+                usual.models(),
+                new GatewayConfig.Limits(0, 0, 1, 0)));
+    String payment = world.sign(body);
+    AtomicBoolean hold = new AtomicBoolean(true);
+    world.rpc.behave(
+        (method, forward) -> {
+          while (hold.get()) {
+            Thread.sleep(20);
+          }
+          return forward.answer();
+        });
+    var first =
+        world.http.sendAsync(
+            world.request(body).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
+            HttpResponse.BodyHandlers.ofString());
+    eventually(
+        "a second is refused",
+        () -> {
+          HttpResponse<String> second = world.post(body, Map.of());
+          return second.statusCode() == 429
+              && code(second).equals("too_many_requests")
+              && second.headers().firstValue("Retry-After").isPresent();
+        });
+    hold.set(false);
+    assertThat(List.of(200, 503)).contains(first.join().statusCode());
+    paidOnceAndServed(payment);
+  }
+}
