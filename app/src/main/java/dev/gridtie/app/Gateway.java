@@ -5,10 +5,13 @@ import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.catalog.Catalog;
 import dev.gridtie.gateway.catalog.ModelOffer;
 import dev.gridtie.gateway.edge.EdgeServer;
+import dev.gridtie.gateway.gate.DeskParts;
 import dev.gridtie.gateway.gate.PaymentDesk;
 import dev.gridtie.gateway.gate.PaymentStore;
 import dev.gridtie.gateway.receipts.ReceiptSigner;
+import dev.gridtie.gateway.relay.AnswerSource;
 import dev.gridtie.gateway.relay.EngineSource;
+import dev.gridtie.gateway.relay.HttpSource;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.ledger.Database;
@@ -20,6 +23,8 @@ import dev.gridtie.x402.evm.Sender;
 import dev.gridtie.x402.evm.exact.ExactFacilitator;
 import dev.gridtie.x402.evm.exact.ExactServer;
 import dev.gridtie.x402.wire.Networks;
+import io.vertx.core.Vertx;
+import io.vertx.core.VertxOptions;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -37,6 +42,7 @@ import java.util.Deque;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 
 /** A running gateway, wired from its configuration. */
@@ -96,14 +102,16 @@ final class Gateway implements AutoCloseable {
             c.tokenVersion(),
             payTo,
             c.validSeconds());
+    Vertx vertx = Vertx.vertx(new VertxOptions().setPreferNativeTransport(true));
+    opened(() -> vertx.close().toCompletionStage().toCompletableFuture().get(2, TimeUnit.SECONDS));
     List<ModelOffer> offers = new ArrayList<>();
     for (GatewayConfig.Model model : config.models()) {
-      offers.add(offer(model, home, install));
+      offers.add(offer(model, home, install, vertx));
     }
     Catalog catalog = new Catalog(offers);
     PaymentDesk desk =
         new PaymentDesk(
-            new PaymentDesk.Parts(
+            new DeskParts(
                 database,
                 charge,
                 facilitator,
@@ -120,6 +128,7 @@ final class Gateway implements AutoCloseable {
     EdgeServer edge =
         opened(
             new EdgeServer(
+                vertx,
                 catalog,
                 desk,
                 charge,
@@ -128,7 +137,9 @@ final class Gateway implements AutoCloseable {
                     Duration.ofSeconds(l.bodySeconds()),
                     l.concurrent(),
                     Duration.ofSeconds(120)),
-                health(chain, chainId, offers)));
+                health(chain, chainId, offers),
+                InstantSource.system(),
+                new SecureRandom()));
     port =
         edge.listen(
             config.hostOrLoopback(),
@@ -158,8 +169,23 @@ final class Gateway implements AutoCloseable {
     }
   }
 
-  private ModelOffer offer(GatewayConfig.Model model, Home home, Install install)
+  private ModelOffer offer(GatewayConfig.Model model, Home home, Install install, Vertx vertx)
       throws IOException {
+    PicoUsd prompt = perToken("promptUsdPerMillion", model.promptUsdPerMillion());
+    PicoUsd completion = perToken("completionUsdPerMillion", model.completionUsdPerMillion());
+    if (model.upstream() != null) {
+      if (!prompt.isZero() || !completion.isZero()) {
+        throw new IOException(
+            "model "
+                + model.id()
+                + ": an upstream counts no tokens in advance, so its model must be free of charge");
+      }
+      AnswerSource source = new HttpSource(vertx, URI.create(model.upstream()), model.id());
+      return offer(model, prompt, completion, "", 0, source);
+    }
+    if (model.file() == null) {
+      throw new IOException("model " + model.id() + " needs a file or an upstream");
+    }
     if (!install.hasNatives()) {
       throw new IOException("the native packages are missing: run ./gridtie build");
     }
@@ -174,16 +200,27 @@ final class Gateway implements AutoCloseable {
                     model.contextTokens(),
                     model.threads(),
                     home.logs().resolve("engine.log"))));
+    long created = Files.getLastModifiedTime(file).toInstant().getEpochSecond();
+    return offer(model, prompt, completion, sha256(file), created, new EngineSource(engine));
+  }
+
+  private static ModelOffer offer(
+      GatewayConfig.Model model,
+      PicoUsd prompt,
+      PicoUsd completion,
+      String build,
+      long created,
+      AnswerSource source) {
     return new ModelOffer(
         model.id(),
-        perToken("promptUsdPerMillion", model.promptUsdPerMillion()),
-        perToken("completionUsdPerMillion", model.completionUsdPerMillion()),
+        prompt,
+        completion,
         model.contextTokens(),
         model.defaultMaxTokens(),
         model.quantization(),
-        sha256(file),
-        Files.getLastModifiedTime(file).toInstant().getEpochSecond(),
-        new EngineSource(engine));
+        build,
+        created,
+        source);
   }
 
   private static PicoUsd perToken(String key, String usdPerMillion) throws IOException {

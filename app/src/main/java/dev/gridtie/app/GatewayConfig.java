@@ -72,7 +72,9 @@ record GatewayConfig(
    * A model that is offered.
    *
    * @param id what clients call it
-   * @param file its GGUF
+   * @param file its GGUF, for an engine on this machine
+   * @param upstream the base URL of an OpenAI-compatible server that answers instead; then it must
+   *     cost nothing
    * @param promptUsdPerMillion price of a million tokens sent, in dollars
    * @param completionUsdPerMillion price of a million tokens received, in dollars
    * @param contextTokens of one request
@@ -82,7 +84,8 @@ record GatewayConfig(
    */
   record Model(
       @JsonProperty(required = true) String id,
-      @JsonProperty(required = true) String file,
+      @Nullable String file,
+      @Nullable String upstream,
       @JsonProperty(required = true) String quantization,
       @JsonProperty(required = true) String promptUsdPerMillion,
       @JsonProperty(required = true) String completionUsdPerMillion,
@@ -138,11 +141,16 @@ record GatewayConfig(
       return mapper.readValue(Files.readAllBytes(file), GatewayConfig.class);
     } catch (PropertyBindingException e) {
       throw new IOException(
-          file + ": unknown key '" + e.getPropertyName() + "'; known here are " + e.getKnownPropertyIds());
+          file
+              + ": unknown key '"
+              + e.getPropertyName()
+              + "'; known here are "
+              + e.getKnownPropertyIds());
     } catch (JacksonException e) {
       var at = e.getLocation();
       String line = at == null || at.getLineNr() < 1 ? "" : " line " + at.getLineNr();
-      throw new IOException(file + line + ": " + e.getOriginalMessage().lines().findFirst().orElse(""));
+      throw new IOException(
+          file + line + ": " + e.getOriginalMessage().lines().findFirst().orElse(""));
     }
   }
 }

@@ -170,6 +170,7 @@ final class UpCommand implements Callable<Integer> {
                 new GatewayConfig.Model(
                     "gridtie/tiny",
                     "models/tiny/gridtie-tiny-" + quantization + ".gguf",
+                    null,
                     quantization,
                     "1",
                     "4",

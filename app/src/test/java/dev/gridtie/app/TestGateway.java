@@ -92,7 +92,7 @@ final class TestGateway implements AutoCloseable {
 
   static GatewayConfig.Model tiny(String id, int context) {
     return new GatewayConfig.Model(
-        id, "models/tiny/gridtie-tiny-F16.gguf", "F16", "1", "4", context, 200, 8, 2);
+        id, "models/tiny/gridtie-tiny-F16.gguf", null, "F16", "1", "4", context, 200, 8, 2);
   }
 
   Gateway start(GatewayConfig config) throws IOException {

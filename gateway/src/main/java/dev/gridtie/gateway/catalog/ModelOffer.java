@@ -28,6 +28,11 @@ public record ModelOffer(
     long created,
     AnswerSource source) {
 
+  /** Whether nothing is charged for it, and so no payment asked. */
+  public boolean isFree() {
+    return promptPrice.isZero() && completionPrice.isZero();
+  }
+
   /** What tokens cost: each times its price, added up exactly. */
   public PicoUsd price(long promptTokens, long completionTokens) {
     return promptPrice.times(promptTokens).plus(completionPrice.times(completionTokens));

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
+import dev.gridtie.base.Ids;
 import dev.gridtie.gateway.catalog.Catalog;
 import dev.gridtie.gateway.catalog.ModelOffer;
 import dev.gridtie.gateway.edge.Reply.GoneException;
@@ -13,7 +14,7 @@ import dev.gridtie.gateway.gate.PaymentDesk.Admission;
 import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.gateway.gate.Ticket;
 import dev.gridtie.gateway.relay.Answer;
-import dev.gridtie.grid.engine.EndReason;
+import dev.gridtie.gateway.relay.AnswerSource;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
@@ -31,10 +32,13 @@ import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.ResourceInfo;
 import dev.gridtie.x402.wire.SettleResponse;
 import io.vertx.core.MultiMap;
+import java.time.InstantSource;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -50,11 +54,21 @@ final class ChatHandler {
   private final PaymentDesk desk;
   private final ChargeScheme charge;
   private final String resourceUrl;
+  private final InstantSource clock;
+  private final RandomGenerator random;
 
   /**
    * @param publicUrl under which clients reach this gateway
    */
-  ChatHandler(Catalog catalog, PaymentDesk desk, ChargeScheme charge, String publicUrl) {
+  ChatHandler(
+      Catalog catalog,
+      PaymentDesk desk,
+      ChargeScheme charge,
+      String publicUrl,
+      InstantSource clock,
+      RandomGenerator random) {
+    this.clock = clock;
+    this.random = random;
     this.catalog = catalog;
     this.desk = desk;
     this.charge = charge;
@@ -206,6 +220,10 @@ final class ChatHandler {
 
   private void quoteOrServe(Order order, Optional<PaymentPayload> payment, Reply reply)
       throws MalformedPaymentException, InterruptedException {
+    if (order.model().isFree()) {
+      serveFree(order, reply);
+      return;
+    }
     PaymentRequired required = required(order, "PAYMENT-SIGNATURE header is required");
     if (payment.isEmpty()) {
       ApiError error =
@@ -320,8 +338,7 @@ final class ChatHandler {
    */
   private static final class Leaving {
     private final Ticket ticket;
-    private final java.util.concurrent.atomic.AtomicBoolean left =
-        new java.util.concurrent.atomic.AtomicBoolean();
+    private final AtomicBoolean left = new AtomicBoolean();
 
     Leaving(Ticket ticket) {
       this.ticket = ticket;
@@ -341,133 +358,90 @@ final class ChatHandler {
     reply.header("Cache-Control", "private, no-store");
   }
 
+  /** A paid answer's account: the ticket keeps it. */
+  private record PaidAccount(Ticket.Gate.Open open, Ticket ticket, PaymentPayload payment)
+      implements ChatDelivery.Account {
+    @Override
+    public void headers(Reply reply) {
+      paidHeaders(reply, payment, open.settlement(), open.receiptId());
+    }
+
+    @Override
+    public void delivered(int completionTokens) {
+      ticket.delivered(completionTokens);
+    }
+
+    @Override
+    public void finish(boolean whole) {
+      if (whole) {
+        ticket.deliveredWhole();
+      }
+      boolean unused = ticket.finish();
+    }
+
+    @Override
+    public ApiError brokenEarly(ApiError error) {
+      String consolation =
+          " The payment stands and nothing was charged against it: send the same request with the same payment again to"
+              + " get the answer.";
+      return ApiError.of(error.kind(), error.code(), error.message() + "." + consolation);
+    }
+  }
+
   private static void deliver(
       Ticket.Gate.Open open, Ticket ticket, Order order, Reply reply, PaymentPayload payment)
       throws GoneException, InterruptedException {
     ChatAnswer chat = new ChatAnswer(open.answerId(), open.created(), order.model().id());
-    if (order.request().stream()) {
-      deliverStream(open, ticket, order, reply, payment, chat);
+    ChatDelivery delivery = new ChatDelivery(reply, chat, new PaidAccount(open, ticket, payment));
+    give(delivery, open.answer(), order.request());
+  }
+
+  private static void give(ChatDelivery delivery, Answer answer, ChatRequest request)
+      throws GoneException, InterruptedException {
+    if (request.stream()) {
+      delivery.stream(answer, request.includeUsage());
     } else {
-      deliverWhole(open, ticket, order, reply, payment, chat);
+      delivery.whole(answer);
     }
   }
 
-  private static void deliverWhole(
-      Ticket.Gate.Open open,
-      Ticket ticket,
-      Order order,
-      Reply reply,
-      PaymentPayload payment,
-      ChatAnswer chat)
-      throws GoneException, InterruptedException {
-    switch (open.answer().awaitEnd()) {
-      case Answer.End.Broken broken -> {
-        var unused = ticket.finish();
-        brokenBeforeFirstByte(open, broken, reply, payment);
-      }
-      case Answer.End.Whole whole -> {
-        if (reply.isGone()) {
-          throw new GoneException();
-        }
-        ticket.deliveredWhole();
-        var unused = ticket.finish();
-        paidHeaders(reply, payment, open.settlement(), open.receiptId());
-        reply.send(
-            200,
-            "application/json",
-            chat.whole(
-                open.answer().text(Integer.MAX_VALUE), finish(whole.reason()), usage(whole)));
-      }
-    }
-  }
-
-  private static void brokenBeforeFirstByte(
-      Ticket.Gate.Open open, Answer.End.Broken broken, Reply reply, PaymentPayload payment) {
-    ApiError error =
-        ApiError.of(
-            broken.error().kind(),
-            broken.error().code(),
-            broken.error().message()
-                + ". The payment stands and nothing was charged against it: send the same request with the same payment"
-                + " again to get the answer.");
-    paidHeaders(reply, payment, open.settlement(), open.receiptId());
-    reply.error(error);
-  }
-
-  private static void deliverStream(
-      Ticket.Gate.Open open,
-      Ticket ticket,
-      Order order,
-      Reply reply,
-      PaymentPayload payment,
-      ChatAnswer chat)
-      throws GoneException, InterruptedException {
-    int index = 0;
-    while (true) {
-      switch (open.answer().await(index)) {
-        case Answer.Next.Text text -> {
-          StringBuilder events = new StringBuilder();
-          if (index == 0) {
-            paidHeaders(reply, payment, open.settlement(), open.receiptId());
-            reply.beginEvents();
-            events.append(chat.opening());
-          }
-          text.pieces().forEach(p -> events.append(chat.piece(p.text())));
-          reply.write(events.toString());
-          index += text.pieces().size();
-          ticket.delivered(text.pieces().getLast().completionTokens());
-        }
-        case Answer.Next.Ended ended -> {
-          end(ended.end(), index, open, ticket, order, reply, payment, chat);
-          return;
+  /** A model that costs nothing: no payment, no hold, no receipt. */
+  private void serveFree(Order order, Reply reply) throws InterruptedException {
+    Answer answer = new Answer();
+    long seed = order.request().seed().orElseGet(random::nextLong);
+    switch (order.model().source().answer(order.request(), order.maxTokens(), seed, answer)) {
+      case Outcome.Refused<AnswerSource.Cancellation> refused -> reply.error(refused.error());
+      case Outcome.Ok<AnswerSource.Cancellation> ok -> {
+        reply.whenGone(ok.value()::cancel);
+        long created = clock.instant().getEpochSecond();
+        ChatAnswer chat =
+            new ChatAnswer(Ids.random("chatcmpl-", random), created, order.model().id());
+        try {
+          give(new ChatDelivery(reply, chat, new FreeAccount()), answer, order.request());
+        } catch (GoneException e) {
+          ok.value().cancel();
         }
       }
     }
   }
 
-  private static void end(
-      Answer.End end,
-      int piecesSent,
-      Ticket.Gate.Open open,
-      Ticket ticket,
-      Order order,
-      Reply reply,
-      PaymentPayload payment,
-      ChatAnswer chat)
-      throws GoneException {
-    switch (end) {
-      case Answer.End.Broken broken -> {
-        var unused = ticket.finish();
-        if (piecesSent == 0) {
-          brokenBeforeFirstByte(open, broken, reply, payment);
-        } else {
-          // The status is out: a typed event says it, and there is no [DONE], so that nobody takes
-          // this for whole.
-          reply.end(ChatAnswer.event(ErrorEnvelope.of(broken.error())));
-        }
-      }
-      case Answer.End.Whole whole -> {
-        ticket.deliveredWhole();
-        var unused = ticket.finish();
-        if (piecesSent == 0) {
-          paidHeaders(reply, payment, open.settlement(), open.receiptId());
-          reply.beginEvents();
-          reply.write(chat.opening());
-        }
-        reply.end(
-            chat.closing(finish(whole.reason()))
-                + (order.request().includeUsage() ? chat.usage(usage(whole)) : "")
-                + ChatAnswer.DONE);
-      }
+  /** Nothing is kept of an answer that costs nothing. */
+  private record FreeAccount() implements ChatDelivery.Account {
+    @Override
+    public void headers(Reply reply) {
+      reply.header("Cache-Control", "private, no-store");
     }
-  }
 
-  private static ChatAnswer.Usage usage(Answer.End.Whole whole) {
-    return new ChatAnswer.Usage(whole.promptTokens(), whole.completionTokens());
-  }
+    @Override
+    public void delivered(int completionTokens) {}
 
-  private static String finish(EndReason reason) {
-    return reason == EndReason.LENGTH ? "length" : "stop";
+    @Override
+    public void finish(boolean whole) {}
+
+    @Override
+    public ApiError brokenEarly(ApiError error) {
+      return error;
+    }
   }
 
   private static void replay(

@@ -7,7 +7,6 @@ import dev.gridtie.gateway.gate.PaymentDesk;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.x402.server.ChargeScheme;
 import io.vertx.core.Vertx;
-import io.vertx.core.VertxOptions;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpMethod;
 import io.vertx.core.http.HttpServer;
@@ -15,6 +14,7 @@ import io.vertx.core.http.HttpServerOptions;
 import io.vertx.core.http.HttpServerRequest;
 import java.io.IOException;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
@@ -26,6 +26,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.random.RandomGenerator;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -46,7 +47,9 @@ public final class EdgeServer implements AutoCloseable {
   private final PaymentDesk desk;
   private final ChargeScheme charge;
   private final Map<String, BooleanSupplier> health;
-  private ChatHandler chat;
+  private final InstantSource clock;
+  private final RandomGenerator random;
+  private volatile ChatHandler chat;
 
   /**
    * What one client, and all together, may take.
@@ -66,18 +69,23 @@ public final class EdgeServer implements AutoCloseable {
    * @param health what must be well for a paid request to succeed, by name
    */
   public EdgeServer(
+      Vertx vertx,
       Catalog catalog,
       PaymentDesk desk,
       ChargeScheme charge,
       Limits limits,
-      Map<String, BooleanSupplier> health) {
+      Map<String, BooleanSupplier> health,
+      InstantSource clock,
+      RandomGenerator random) {
     this.catalog = catalog;
     this.desk = desk;
     this.charge = charge;
     this.limits = limits;
     this.health = Map.copyOf(health);
     this.concurrent = new Semaphore(limits.concurrentMax());
-    this.vertx = Vertx.vertx(new VertxOptions().setPreferNativeTransport(true));
+    this.vertx = vertx;
+    this.clock = clock;
+    this.random = random;
     this.server =
         vertx.createHttpServer(
             new HttpServerOptions()
@@ -88,7 +96,7 @@ public final class EdgeServer implements AutoCloseable {
                 .setIdleTimeout((int) limits.idle().toSeconds())
                 .setHandle100ContinueAutomatically(true)
                 .setTcpNoDelay(true));
-    this.chat = new ChatHandler(catalog, desk, charge, "");
+    this.chat = new ChatHandler(catalog, desk, charge, "", clock, random);
   }
 
   /**
@@ -109,7 +117,7 @@ public final class EdgeServer implements AutoCloseable {
               .get(30, TimeUnit.SECONDS)
               .actualPort();
       String url = publicUrl.isEmpty() ? "http://" + host + ":" + actual : publicUrl;
-      chat = new ChatHandler(catalog, desk, charge, url);
+      chat = new ChatHandler(catalog, desk, charge, url, clock, random);
       return actual;
     } catch (ExecutionException e) {
       throw new IOException("cannot listen on " + host + ":" + port + ": " + e.getMessage(), e);
@@ -363,7 +371,6 @@ public final class EdgeServer implements AutoCloseable {
       var unused =
           server.close().toCompletionStage().toCompletableFuture().get(2, TimeUnit.SECONDS);
       threads.shutdown();
-      unused = vertx.close().toCompletionStage().toCompletableFuture().get(2, TimeUnit.SECONDS);
     } catch (ExecutionException | TimeoutException e) {
       threads.shutdownNow();
     } catch (InterruptedException e) {

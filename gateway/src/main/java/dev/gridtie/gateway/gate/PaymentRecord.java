@@ -35,4 +35,82 @@ record PaymentRecord(
     long seed,
     int attempts,
     boolean holding,
-    String reason) {}
+    String reason) {
+
+  /** Somebody sent it, with the request of this ticket. */
+  static PaymentRecord claimed(
+      Ticket ticket,
+      String payer,
+      PaymentPayload payment,
+      PaymentRequirements requirements,
+      String requestId,
+      long seed) {
+    return new PaymentRecord(
+        ticket.key,
+        PaymentState.CLAIMED,
+        ticket.fingerprint,
+        ticket.signature,
+        payer,
+        payment,
+        requirements,
+        Optional.empty(),
+        "",
+        requestId,
+        seed,
+        0,
+        false,
+        "");
+  }
+
+  PaymentRecord with(PaymentState newState) {
+    return copy(newState, sent, transaction, attempts, holding, reason);
+  }
+
+  /** A transaction for it is signed. */
+  PaymentRecord settling(SignedTransaction signed) {
+    return copy(PaymentState.SETTLING, Optional.of(signed), transaction, attempts, holding, reason);
+  }
+
+  /** The money has moved, by this transaction. */
+  PaymentRecord settled(String by) {
+    return copy(PaymentState.SETTLED, sent, by, attempts, false, "");
+  }
+
+  PaymentRecord failed(String why) {
+    return copy(PaymentState.FAILED, sent, "", attempts, false, why);
+  }
+
+  /** Another attempt at its answer holds money. */
+  PaymentRecord nextAttempt() {
+    return copy(state, sent, transaction, attempts + 1, true, reason);
+  }
+
+  /** The attempt's hold has ended. */
+  PaymentRecord released() {
+    return copy(state, sent, transaction, attempts, false, reason);
+  }
+
+  private PaymentRecord copy(
+      PaymentState newState,
+      Optional<SignedTransaction> newSent,
+      String newTransaction,
+      int newAttempts,
+      boolean newHolding,
+      String newReason) {
+    return new PaymentRecord(
+        key,
+        newState,
+        fingerprint,
+        signature,
+        payer,
+        payment,
+        requirements,
+        newSent,
+        newTransaction,
+        requestId,
+        seed,
+        newAttempts,
+        newHolding,
+        newReason);
+  }
+}

@@ -58,6 +58,15 @@ public final class Ticket {
     this.signature = signature;
   }
 
+  /** A ticket that only keeps others away while a payment is reconciled. */
+  static Ticket forRecovery(String key) {
+    return new Ticket(key, "", "");
+  }
+
+  boolean isForRecovery() {
+    return fingerprint.isEmpty();
+  }
+
   boolean isFor(String otherFingerprint, String otherSignature) {
     return fingerprint.equals(otherFingerprint) && signature.equals(otherSignature);
   }

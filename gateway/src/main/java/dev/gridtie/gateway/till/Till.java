@@ -102,6 +102,13 @@ public final class Till {
     return held;
   }
 
+  /** What is held for an attempt. */
+  public PicoUsd held(LedgerTx log, String paymentKey, int attempt) throws SQLException {
+    return log.entry(holdId(paymentKey, attempt)).orElseThrow() instanceof Entry.Hold hold
+        ? new PicoUsd(hold.amount())
+        : PicoUsd.ZERO;
+  }
+
   /** Ends a hold by charging, at most what is held. */
   public void charge(
       LedgerTx log, String paymentKey, int attempt, PicoUsd amount, String receiptId, Instant now)

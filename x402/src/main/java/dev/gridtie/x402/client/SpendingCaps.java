@@ -16,9 +16,10 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * How much may be spent for one request and on one day (UTC). What is about to be signed is reserved first, so that
- * requests at the same time cannot exceed a cap together. The day's sum stands in a file, locked while it changes: it
- * holds across restarts, and for all processes that share the file.
+ * How much may be spent for one request and on one day (UTC). What is about to be signed is
+ * reserved first, so that requests at the same time cannot exceed a cap together. The day's sum
+ * stands in a file, locked while it changes: it holds across restarts, and for all processes that
+ * share the file.
  */
 public final class SpendingCaps {
   private final BigInteger perRequestMax;
@@ -32,7 +33,8 @@ public final class SpendingCaps {
    * @param file where the day's sum is kept
    * @throws IOException where the file is there and cannot be read
    */
-  public SpendingCaps(BigInteger perRequestMax, BigInteger perDayMax, Path file, InstantSource clock)
+  public SpendingCaps(
+      BigInteger perRequestMax, BigInteger perDayMax, Path file, InstantSource clock)
       throws IOException {
     this.perRequestMax = perRequestMax;
     this.perDayMax = perDayMax;
@@ -74,7 +76,9 @@ public final class SpendingCaps {
 
   private FileChannel lockFile() throws IOException {
     return FileChannel.open(
-        file.resolveSibling(file.getFileName() + ".lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        file.resolveSibling(file.getFileName() + ".lock"),
+        StandardOpenOption.CREATE,
+        StandardOpenOption.WRITE);
   }
 
   /** What was spent today, by everybody who shares the file. */
@@ -88,7 +92,8 @@ public final class SpendingCaps {
           ? new BigInteger(String.valueOf(Json.text(json, "spent")))
           : BigInteger.ZERO;
     } catch (Json.MalformedJsonException | NumberFormatException e) {
-      throw new IOException(file + " cannot be read, so today's spending is not known; mend or remove it");
+      throw new IOException(
+          file + " cannot be read, so today's spending is not known; mend or remove it");
     }
   }
 

@@ -17,11 +17,15 @@ import org.junit.jupiter.api.io.TempDir;
 
 class SpendingCapsTest {
   @TempDir Path directory;
-  private final AtomicReference<Instant> now = new AtomicReference<>(Instant.parse("2027-01-15T23:59:00Z"));
+  private final AtomicReference<Instant> now =
+      new AtomicReference<>(Instant.parse("2027-01-15T23:59:00Z"));
 
   private SpendingCaps caps(long perRequest, long perDay) throws Exception {
     return new SpendingCaps(
-        BigInteger.valueOf(perRequest), BigInteger.valueOf(perDay), directory.resolve("s.json"), now::get);
+        BigInteger.valueOf(perRequest),
+        BigInteger.valueOf(perDay),
+        directory.resolve("s.json"),
+        now::get);
   }
 
   private static BigInteger of(long n) {

@@ -1,0 +1,125 @@
+package dev.gridtie.gateway.gate;
+
+import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.function.Consumer;
+
+/**
+ * Puts in order what a crash, a lost answer of the chain or a reorganisation left open, and asks
+ * until it is known.
+ */
+final class Recovery {
+  /** How many payments are looked after in one round. */
+  private static final int AT_ONCE_MAX = 100;
+
+  /** How many settled payments are looked for on the chain again at the start. */
+  private static final int RECHECKED_MAX = 500;
+
+  private static final Duration EVERY = Duration.ofSeconds(1);
+  private static final Duration FORGET_EVERY = Duration.ofMinutes(10);
+
+  private final DeskParts parts;
+  private final Charging charging;
+  private Instant lastForgotten = Instant.EPOCH;
+
+  Recovery(DeskParts parts, Charging charging) {
+    this.parts = parts;
+    this.charging = charging;
+  }
+
+  /**
+   * Ends what an earlier run had begun and not sent, and frees what it held. Does not wait for the
+   * chain.
+   */
+  void begin() {
+    List<PaymentRecord> open =
+        parts.write(
+            (c, log) -> {
+              for (PaymentRecord p :
+                  PaymentStore.inStates(c, PaymentState.CLAIMED, PaymentState.VERIFIED)) {
+                PaymentStore.save(
+                    c, p.failed("interrupted"), parts.now()); // nothing was sent for it
+              }
+              for (PaymentRecord p : PaymentStore.holding(c)) {
+                charging.release(c, log, p);
+              }
+              return PaymentStore.inStates(c, PaymentState.SETTLING, PaymentState.UNKNOWN);
+            });
+    open.forEach(p -> p.sent().ifPresent(parts.sender()::adopt));
+  }
+
+  /**
+   * Goes on until interrupted.
+   *
+   * @param apart looks after one payment while nobody else does
+   */
+  void run(Consumer<PaymentRecord> apart) {
+    boolean rechecked = false;
+    while (!Thread.currentThread().isInterrupted()) {
+      try {
+        rechecked = rechecked || recheckSettled();
+        open().forEach(apart);
+        forgetOldAnswers();
+        Thread.sleep(EVERY);
+      } catch (InterruptedException e) {
+        return;
+      } catch (RuntimeException e) {
+        System.err.println("gridtie: recovery: " + e);
+      }
+    }
+  }
+
+  private List<PaymentRecord> open() {
+    return parts
+        .database()
+        .read(c -> PaymentStore.inStates(c, PaymentState.SETTLING, PaymentState.UNKNOWN))
+        .stream()
+        .limit(AT_ONCE_MAX)
+        .toList();
+  }
+
+  /** Asks the chain what became of a payment, and writes it down. */
+  PaymentRecord reconcile(PaymentRecord p) {
+    return switch (parts
+        .scheme()
+        .reconcile(p.payment(), p.requirements(), p.sent().orElseThrow())) {
+      case Settlement.Settled settled ->
+          parts.write((c, log) -> charging.deposit(c, log, p, settled));
+      case Settlement.Failed failed ->
+          parts.write((c, log) -> charging.fail(c, log, p, failed.why().code()));
+      case Settlement.Unknown unknown ->
+          p.state() == PaymentState.UNKNOWN ? p : parts.save(p.with(PaymentState.UNKNOWN));
+    };
+  }
+
+  /**
+   * A chain may forget: after a reorganisation, or a test chain's crash. What it lost is sent
+   * again.
+   */
+  private boolean recheckSettled() {
+    for (PaymentRecord p : parts.database().read(c -> PaymentStore.lastSettled(c, RECHECKED_MAX))) {
+      try {
+        if (p.sent().isPresent() && parts.chain().receipt(p.transaction()).isEmpty()) {
+          parts.sender().adopt(p.sent().get());
+          PaymentRecord unused = parts.save(p.with(PaymentState.UNKNOWN));
+        }
+      } catch (EvmChain.UnreachableException | EvmChain.RefusedException e) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private void forgetOldAnswers() {
+    Instant now = parts.now();
+    if (Duration.between(lastForgotten, now).compareTo(FORGET_EVERY) > 0) {
+      int unused =
+          parts.write(
+              (c, log) -> PaymentStore.forgetAnswersBefore(c, now.minus(parts.answersKept())));
+      lastForgotten = now;
+    }
+  }
+}

@@ -1,0 +1,78 @@
+package dev.gridtie.gateway.gate;
+
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.ApiError.Kind;
+import dev.gridtie.x402.wire.Refusal;
+import java.util.Set;
+
+/**
+ * What is said to a client whose payment does not lead to an answer: what happened, what was
+ * charged, what to do.
+ */
+final class Refusals {
+  /** Reasons that lie with us or the chain: the same payment may do later. */
+  private static final Set<String> OURS =
+      Set.of("unexpected_settle_error", "unexpected_verify_error");
+
+  private Refusals() {}
+
+  static ApiError notTaken(Refusal why) {
+    Kind kind = OURS.contains(why.code()) ? Kind.UNAVAILABLE : Kind.PAYMENT_REQUIRED;
+    return ApiError.of(
+        kind, why.code(), "The payment was not taken: " + why.message() + ". Nothing was charged.");
+  }
+
+  static ApiError reused() {
+    return ApiError.of(
+        Kind.CONFLICT,
+        "payment_reused",
+        "This payment was sent before with another request. Sign a new payment for this one; you were not charged again.");
+  }
+
+  static ApiError forgotten(String receiptId) {
+    return ApiError.of(
+        Kind.CONFLICT,
+        "answer_forgotten",
+        "This payment's answer was delivered and is no longer kept. Its receipt is "
+            + receiptId
+            + ".");
+  }
+
+  static ApiError pending() {
+    return ApiError.of(
+        Kind.UNAVAILABLE,
+        "settlement_pending",
+        "It is not known yet whether this payment went through. Send the same request with the same payment again in a"
+            + " moment: it is never charged twice. Do not sign a new payment.");
+  }
+
+  static ApiError chainUnreachable() {
+    return ApiError.of(
+        Kind.UNAVAILABLE,
+        "chain_unreachable",
+        "The chain is out of reach, so no payment can be taken now. Nothing was charged; the same payment can be sent"
+            + " again.");
+  }
+
+  static ApiError ledgerUnavailable() {
+    return ApiError.of(
+        Kind.UNAVAILABLE,
+        "ledger_unavailable",
+        "The ledger cannot be written. If the payment was taken, the same request with the same payment gets its answer"
+            + " later; it is never charged twice.");
+  }
+
+  static ApiError tooManyPayments() {
+    return ApiError.of(
+        Kind.RATE_LIMITED,
+        "too_many_payments",
+        "Too many payments are being worked on; come again.");
+  }
+
+  static ApiError internal() {
+    return ApiError.of(
+        Kind.INTERNAL,
+        "internal_error",
+        "Something went wrong on our side. The same request with the same payment is never charged twice.");
+  }
+}
