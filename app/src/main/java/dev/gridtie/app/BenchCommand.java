@@ -1,10 +1,139 @@
 package dev.gridtie.app;
 
+import dev.gridtie.bench.EdgeBench;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
 
 /** {@code gridtie bench}: measures. */
 @Command(
     name = "bench",
     mixinStandardHelpOptions = true,
-    description = "Measures this program on this machine.")
-final class BenchCommand {}
+    description = "Measures this program on this machine.",
+    subcommands = BenchCommand.Edge.class)
+final class BenchCommand {
+  /** {@code gridtie bench edge}. */
+  @Command(
+      name = "edge",
+      mixinStandardHelpOptions = true,
+      description = {
+        "What the gateway adds to a request: the same load straight at a mock upstream, through the gateway, and through nginx"
+            + " where it is installed. Open loop: requests come at a fixed rate, and each is measured from when it was due.",
+        "Prints a table in Markdown. Readings on a busy machine are worth little; compare rows of one run."
+      })
+  static final class Edge implements Callable<Integer> {
+    @Option(
+        names = "--rate",
+        paramLabel = "N",
+        defaultValue = "200",
+        description = "Requests a second (default: ${DEFAULT-VALUE}).")
+    private int rate;
+
+    @Option(
+        names = "--seconds",
+        paramLabel = "S",
+        defaultValue = "10",
+        description = "Of each measurement (default: ${DEFAULT-VALUE}).")
+    private int seconds;
+
+    @Option(
+        names = "--rounds",
+        paramLabel = "N",
+        defaultValue = "3",
+        description = "Each target is measured in (default: ${DEFAULT-VALUE}).")
+    private int rounds;
+
+    @Option(
+        names = "--chunks",
+        paramLabel = "N",
+        defaultValue = "20",
+        description = "Of each answer (default: ${DEFAULT-VALUE}).")
+    private int chunks;
+
+    @Option(
+        names = "--pause-ms",
+        paramLabel = "MS",
+        defaultValue = "5",
+        description = "Between chunks (default: ${DEFAULT-VALUE}).")
+    private int pauseMs;
+
+    @Override
+    public Integer call() throws Exception {
+      if (rate < 1 || seconds < 1 || rounds < 1 || chunks < 1 || pauseMs < 0) {
+        throw new Main.Failure(
+            "--rate, --seconds, --rounds and --chunks must be at least 1, --pause-ms at least 0");
+      }
+      Path directory = Files.createTempDirectory("gridtie-bench-");
+      try {
+        EdgeBench bench =
+            new EdgeBench(
+                new EdgeBench.Settings(rate, seconds, rounds, chunks, pauseMs), directory);
+        System.out.println(
+            Runtime.getRuntime().availableProcessors()
+                + " processors, Java "
+                + Runtime.version()
+                + ", load and targets on one machine.");
+        System.out.println(bench.run(Edge::gateway));
+        return 0;
+      } finally {
+        delete(directory);
+      }
+    }
+
+    private static List<String> gateway(Path directory, int port, int upstreamPort)
+        throws IOException {
+      Path config =
+          Files.writeString(
+              directory.resolve("gateway.yaml"),
+              """
+              port: %d
+              payTo: "0x90F79bf6EB2c4f870365E785982E1f101E93b906"
+              chain:
+                rpc: "http://127.0.0.1:9"
+                network: "eip155:84532"
+                token: "0x036CbD53842c5426634e7929541eC2318f3dCF7e"
+                tokenName: USDC
+                tokenVersion: "2"
+                decimals: 6
+              models:
+                - id: mock
+                  upstream: "http://127.0.0.1:%d/v1"
+                  quantization: none
+                  promptUsdPerMillion: "0"
+                  completionUsdPerMillion: "0"
+                  contextTokens: 4096
+              limits:
+                concurrent: 4096
+              """
+                  .formatted(port, upstreamPort));
+      return List.of(
+          Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+          "-XX:+UseSerialGC",
+          "-Xmx512m",
+          "--enable-native-access=ALL-UNNAMED",
+          "--sun-misc-unsafe-memory-access=allow",
+          "-cp",
+          System.getProperty("java.class.path"),
+          Main.class.getName(),
+          "gateway",
+          "--config",
+          config.toString(),
+          "--home",
+          directory.resolve("home").toString());
+    }
+
+    private static void delete(Path directory) throws IOException {
+      try (Stream<Path> files = Files.walk(directory)) {
+        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+          Files.deleteIfExists(file);
+        }
+      }
+    }
+  }
+}

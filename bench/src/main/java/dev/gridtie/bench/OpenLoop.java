@@ -1,0 +1,142 @@
+package dev.gridtie.bench;
+
+import io.vertx.core.Vertx;
+import io.vertx.core.buffer.Buffer;
+import io.vertx.core.http.HttpClient;
+import io.vertx.core.http.HttpClientOptions;
+import io.vertx.core.http.HttpMethod;
+import io.vertx.core.http.PoolOptions;
+import io.vertx.core.http.RequestOptions;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * Sends requests at a fixed rate whether or not earlier ones have been answered, and measures each
+ * from the instant at which it was due: a server that stalls is charged for everybody who would
+ * have come meanwhile (no coordinated omission).
+ */
+final class OpenLoop {
+  private static final int CONNECTIONS_MAX = 4096;
+
+  private final Vertx vertx;
+
+  OpenLoop(Vertx vertx) {
+    this.vertx = vertx;
+  }
+
+  /**
+   * What a run measured, in nanoseconds, but for the counts.
+   *
+   * @param failed answers that were not 200, or not whole
+   */
+  record Result(Samples firstByte, Samples whole, Samples gap, int sent, int failed) {}
+
+  /**
+   * Runs for a while.
+   *
+   * @param perSecond requests due in a second
+   */
+  Result run(int port, Buffer body, int perSecond, int seconds) throws InterruptedException {
+    int total = perSecond * seconds;
+    long interval = TimeUnit.SECONDS.toNanos(1) / perSecond;
+    Samples firstByte = new Samples(total);
+    Samples whole = new Samples(total);
+    Samples gap = new Samples(1 << 20);
+    java.util.concurrent.atomic.AtomicInteger failed =
+        new java.util.concurrent.atomic.AtomicInteger();
+    CountDownLatch done = new CountDownLatch(total);
+    HttpClient client =
+        vertx.createHttpClient(
+            new HttpClientOptions().setTcpNoDelay(true),
+            new PoolOptions().setHttp1MaxSize(CONNECTIONS_MAX));
+    RequestOptions target =
+        new RequestOptions()
+            .setMethod(HttpMethod.POST)
+            .setHost("127.0.0.1")
+            .setPort(port)
+            .setURI("/v1/chat/completions")
+            .putHeader("Content-Type", "application/json");
+    long start = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(50);
+    for (int i = 0; i < total; i++) {
+      long due = start + i * interval;
+      for (long left = due - System.nanoTime(); left > 0; left = due - System.nanoTime()) {
+        LockSupport.parkNanos(left);
+      }
+      new Call(due, firstByte, whole, gap, failed, done).send(client, target, body);
+    }
+    boolean all = done.await(60, TimeUnit.SECONDS);
+    var unused = client.close();
+    return new Result(
+        firstByte, whole, gap, total, failed.get() + (all ? 0 : (int) done.getCount()));
+  }
+
+  /** One request; everything after sending happens on one event loop. */
+  private static final class Call {
+    private final long due;
+    private final Samples firstByte;
+    private final Samples whole;
+    private final Samples gap;
+    private final java.util.concurrent.atomic.AtomicInteger failed;
+    private final CountDownLatch done;
+    private long last;
+    private boolean ended;
+    private Buffer tail = Buffer.buffer();
+
+    Call(
+        long due,
+        Samples firstByte,
+        Samples whole,
+        Samples gap,
+        java.util.concurrent.atomic.AtomicInteger failed,
+        CountDownLatch done) {
+      this.due = due;
+      this.firstByte = firstByte;
+      this.whole = whole;
+      this.gap = gap;
+      this.failed = failed;
+      this.done = done;
+    }
+
+    void send(HttpClient client, RequestOptions target, Buffer body) {
+      client
+          .request(target)
+          .compose(request -> request.send(body))
+          .onFailure(e -> end(false))
+          .onSuccess(
+              response -> {
+                response.exceptionHandler(e -> end(false));
+                response.handler(this::bytes);
+                response.endHandler(
+                    v -> end(response.statusCode() == 200 && tail.toString().contains("[DONE]")));
+              });
+    }
+
+    private void bytes(Buffer buffer) {
+      long now = System.nanoTime();
+      if (last == 0) {
+        firstByte.add(now - due);
+      } else {
+        gap.add(now - last);
+      }
+      last = now;
+      tail =
+          buffer.length() > 64
+              ? buffer.getBuffer(buffer.length() - 64, buffer.length())
+              : tail.copy().appendBuffer(buffer);
+    }
+
+    private void end(boolean well) {
+      if (ended) {
+        return;
+      }
+      ended = true;
+      if (well) {
+        whole.add(System.nanoTime() - due);
+      } else {
+        failed.incrementAndGet();
+      }
+      done.countDown();
+    }
+  }
+}
