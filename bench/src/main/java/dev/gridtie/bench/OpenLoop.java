@@ -19,6 +19,9 @@ import java.util.concurrent.locks.LockSupport;
 final class OpenLoop {
   private static final int CONNECTIONS_MAX = 4096;
 
+  /** How many failures of a run are told in words. */
+  private static final int SHOWN_MAX = 5;
+
   private final Vertx vertx;
 
   OpenLoop(Vertx vertx) {
@@ -102,13 +105,19 @@ final class OpenLoop {
       client
           .request(target)
           .compose(request -> request.send(body))
-          .onFailure(e -> end(false))
+          .onFailure(e -> fail("not sent: " + e))
           .onSuccess(
               response -> {
-                response.exceptionHandler(e -> end(false));
+                response.exceptionHandler(e -> fail("broke off: " + e));
                 response.handler(this::bytes);
                 response.endHandler(
-                    v -> end(response.statusCode() == 200 && tail.toString().contains("[DONE]")));
+                    v -> {
+                      if (response.statusCode() == 200 && tail.toString().contains("[DONE]")) {
+                        end(true);
+                      } else {
+                        fail("status " + response.statusCode() + ", ending in " + tail);
+                      }
+                    });
               });
     }
 
@@ -124,6 +133,14 @@ final class OpenLoop {
           buffer.length() > 64
               ? buffer.getBuffer(buffer.length() - 64, buffer.length())
               : tail.copy().appendBuffer(buffer);
+    }
+
+    /** Says why, for the first few: a failure is a finding, not a number. */
+    private void fail(String why) {
+      if (!ended && failed.get() < SHOWN_MAX) {
+        System.err.println(System.lineSeparator() + "failed: " + why);
+      }
+      end(false);
     }
 
     private void end(boolean well) {

@@ -32,7 +32,17 @@ public final class HttpSource implements AnswerSource {
   private static final int ANSWER_MAX = 4 * 1024 * 1024;
 
   private static final int CONNECTIONS_MAX = 2048;
-  private static final int IDLE_SECONDS = 60;
+
+  /**
+   * How long an unused connection is kept; well below the time after which the server may close it.
+   */
+  private static final int UNUSED_SECONDS_MAX = 20;
+
+  /** How long a connection in use may be silent. */
+  private static final int SILENT_SECONDS_MAX = 120;
+
+  /** How often a request is sent, in all, while no byte of its answer has come. */
+  private static final int ATTEMPTS = 2;
 
   private final HttpClient client;
   private final RequestOptions target;
@@ -55,7 +65,10 @@ public final class HttpSource implements AnswerSource {
             .putHeader("Content-Type", "application/json");
     this.client =
         vertx.createHttpClient(
-            new HttpClientOptions().setIdleTimeout(IDLE_SECONDS).setTcpNoDelay(true),
+            new HttpClientOptions()
+                .setKeepAliveTimeout(UNUSED_SECONDS_MAX)
+                .setReadIdleTimeout(SILENT_SECONDS_MAX)
+                .setTcpNoDelay(true),
             new PoolOptions().setHttp1MaxSize(CONNECTIONS_MAX));
   }
 
@@ -66,11 +79,8 @@ public final class HttpSource implements AnswerSource {
 
   @Override
   public Outcome<Cancellation> answer(ChatRequest request, int maxTokens, long seed, Sink sink) {
-    Call call = new Call(sink);
-    client
-        .request(target)
-        .onFailure(e -> call.fail("the upstream cannot be reached"))
-        .onSuccess(upstream -> call.send(upstream, body(request, maxTokens, seed)));
+    Call call = new Call(sink, body(request, maxTokens, seed));
+    call.attempt();
     return Outcome.ok(call::cancel);
   }
 
@@ -100,8 +110,10 @@ public final class HttpSource implements AnswerSource {
   }
 
   /** One request to the server. Everything but {@link #cancel} happens on its event loop. */
-  private static final class Call {
+  private final class Call {
     private final Sink sink;
+    private final Buffer body;
+    private int attempts;
     private final SseReader reader = new SseReader();
     private final AtomicReference<@Nullable HttpClientRequest> upstream = new AtomicReference<>();
     private final AtomicBoolean cancelled = new AtomicBoolean();
@@ -113,8 +125,17 @@ public final class HttpSource implements AnswerSource {
     private int promptTokens;
     private int completionTokens = -1;
 
-    Call(Sink sink) {
+    Call(Sink sink, Buffer body) {
       this.sink = sink;
+      this.body = body;
+    }
+
+    void attempt() {
+      attempts++;
+      client
+          .request(target)
+          .onFailure(e -> fail("the upstream cannot be reached"))
+          .onSuccess(this::send);
     }
 
     void cancel() {
@@ -125,12 +146,24 @@ public final class HttpSource implements AnswerSource {
       }
     }
 
-    void send(HttpClientRequest request, Buffer body) {
+    private void send(HttpClientRequest request) {
       upstream.set(request);
       if (cancelled.get()) {
         request.reset();
       }
-      request.send(body).onFailure(e -> fail("the upstream broke off")).onSuccess(this::receive);
+      request.send(body).onFailure(e -> again()).onSuccess(this::receive);
+    }
+
+    /**
+     * The connection broke before the answer began: a kept one may have been closed just as we took
+     * it.
+     */
+    private void again() {
+      if (attempts < ATTEMPTS && !cancelled.get()) {
+        attempt();
+      } else {
+        fail("the upstream broke off");
+      }
     }
 
     private void receive(HttpClientResponse response) {
