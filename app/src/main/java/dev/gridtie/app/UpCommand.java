@@ -80,7 +80,13 @@ final class UpCommand implements Callable<Integer> {
    */
   private static final class Running implements AutoCloseable {
     private final java.util.ArrayDeque<AutoCloseable> parts = new java.util.ArrayDeque<>();
-    private boolean closed;
+    private volatile boolean closed;
+
+    void tellUnlessClosing(String what) {
+      if (!closed) {
+        System.err.println("gridtie: " + what);
+      }
+    }
 
     synchronized <T extends AutoCloseable> T add(T part) throws Exception {
       if (closed) {
@@ -122,8 +128,8 @@ final class UpCommand implements Callable<Integer> {
                 fund(started, buyer.address(), gas.address());
                 started.onExit(
                     () ->
-                        System.err.println(
-                            "gridtie: the local chain has ended; see " + where.chain()));
+                        running.tellUnlessClosing(
+                            "the local chain has ended; see " + where.chain()));
                 return started;
               } catch (Exception e) {
                 throw new CompletionException(e);

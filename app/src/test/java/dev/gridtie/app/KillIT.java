@@ -5,6 +5,9 @@ import static dev.gridtie.app.TestGateway.chat;
 import static dev.gridtie.app.TestGateway.eventually;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.gridtie.testkit.Seeded;
+import dev.gridtie.testkit.Size;
+import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.wire.Headers;
 import java.io.IOException;
 import java.math.BigInteger;
@@ -178,5 +181,54 @@ class KillIT {
     assertThat(again.statusCode()).isEqualTo(200);
     assertThat(again.body()).isEqualTo(first.body());
     converges(payment);
+  }
+
+  @Test
+  void killedAtRandomInstantsUnderLoadNoPaymentIsLostOrTakenTwice() throws Exception {
+    Seeded seeded = new Seeded(7);
+    List<EvmKey> buyers = new ArrayList<>();
+    List<byte[]> bodies = new ArrayList<>();
+    List<String> payments = new ArrayList<>();
+    for (int round = 0; round < Size.of(3, 100); round++) {
+      List<CompletableFuture<HttpResponse<String>>> inFlight = new ArrayList<>();
+      for (int i = 0; i < 6; i++) {
+        EvmKey buyer = world.fundedBuyer();
+        byte[] request =
+            bytes(
+                chat("What is a token?")
+                    .put("seed", round * 100 + i)
+                    .put("stream", seeded.chance(0.5)));
+        String payment = world.sign(request, buyer);
+        buyers.add(buyer);
+        bodies.add(request);
+        payments.add(payment);
+        inFlight.add(
+            world.http.sendAsync(
+                world.request(request).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
+                HttpResponse.BodyHandlers.ofString()));
+      }
+      Thread.sleep(seeded.below(250));
+      process.destroyForcibly().waitFor();
+      inFlight.forEach(f -> f.handle((r, e) -> r).join());
+      spawn();
+    }
+    for (int i = 0; i < payments.size(); i++) {
+      String payment = payments.get(i);
+      byte[] request = bodies.get(i);
+      eventually(
+          "payment " + i + " gets its answer",
+          () -> {
+            int status =
+                world.post(request, Map.of(Headers.PAYMENT_SIGNATURE, payment)).statusCode();
+            return status == 200 || status == 402; // 402: never sent, and expired by now
+          });
+      BigInteger spent = world.spent(buyers.get(i).address());
+      BigInteger quoted =
+          new BigInteger(Headers.decode(payment).path("accepted").path("amount").asString());
+      assertThat(spent)
+          .isIn(BigInteger.ZERO, quoted)
+          .isEqualTo(world.ledgerPaid(buyers.get(i).address()));
+      assertThat(world.ledgerHeld(buyers.get(i).address())).isZero();
+    }
   }
 }

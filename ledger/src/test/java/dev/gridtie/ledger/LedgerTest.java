@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.gridtie.base.Ids;
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
 import dev.gridtie.testkit.Seeded;
+import dev.gridtie.testkit.Size;
 import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -186,7 +187,7 @@ class LedgerTest {
     try (Database db = open();
         var threads = Executors.newFixedThreadPool(8)) {
       openAccounts(db);
-      say(db, transfer("deposit", CUSTODY, PAYER, 1_000_000));
+      say(db, transfer("deposit", CUSTODY, PAYER, 100_000_000));
       List<Callable<BigInteger>> work = new ArrayList<>();
       for (int worker = 0; worker < 8; worker++) {
         int number = worker;
@@ -194,7 +195,7 @@ class LedgerTest {
             () -> {
               Seeded seeded = new Seeded(number);
               BigInteger charged = BigInteger.ZERO;
-              for (int i = 0; i < 250; i++) {
+              for (int i = 0; i < Size.of(250, 10_000); i++) {
                 String name = number + "-" + i;
                 long held = seeded.below(500);
                 say(db, hold(name, held));
@@ -216,7 +217,7 @@ class LedgerTest {
       }
       assertThat(account(db, REVENUE).balance()).isEqualTo(model.get("charged"));
       assertThat(account(db, PAYER).balance())
-          .isEqualTo(BigInteger.valueOf(1_000_000).subtract(model.get("charged")));
+          .isEqualTo(BigInteger.valueOf(100_000_000).subtract(model.get("charged")));
       assertThat(account(db, PAYER).debitsPending()).isZero();
     }
     assertThat(verify()).isInstanceOf(Verifier.Report.Sound.class);
@@ -240,7 +241,7 @@ class LedgerTest {
     assertThat(verify()).isInstanceOf(Verifier.Report.Sound.class);
     long size = Files.size(file);
     Seeded seeded = new Seeded(1);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < Size.of(300, 10_000); i++) {
       long at = i < 100 ? i : seeded.below((int) size);
       flip(file, at);
       assertThat(verify())

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.testkit.Seeded;
+import dev.gridtie.testkit.Size;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -28,7 +29,7 @@ class EngineIT {
    * How many sequences are compared alone and in company; the longer run measures rather than
    * checks.
    */
-  private static final int SEQUENCES = Integer.getInteger("gridtie.determinism.sequences", 24);
+  private static final int SEQUENCES = Size.of(24, 2000);
 
   /** How many of them are asked at once. */
   private static final int IN_FLIGHT_MAX = 40;

@@ -112,9 +112,15 @@ public final class Sender {
     }
   }
 
+  /** Notes that a transaction was mined. */
+  public synchronized void mined(SignedTransaction signed) {
+    unresolved.remove(signed.nonce());
+  }
+
   /**
-   * Notes that a transaction's end is known. Where it was never mined, its nonce is still free and
-   * holds up all that follow; then an empty transfer to ourselves takes it.
+   * Notes that a transaction's payment has ended without it, as far as is known. Where it was never
+   * mined, its nonce is still free and holds up all that follow; then an empty transfer to
+   * ourselves takes it.
    */
   public synchronized void resolved(SignedTransaction signed) {
     unresolved.remove(signed.nonce());

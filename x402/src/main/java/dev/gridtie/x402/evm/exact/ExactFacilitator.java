@@ -371,8 +371,10 @@ public final class ExactFacilitator implements PaymentScheme {
       Authorization authorization = Payload.fromJson(payment.payload()).authorization();
       EvmAddress token = ExactTypes.asset(requirements);
       Optional<EvmChain.Receipt> own = chain.receipt(sent.hash());
+      if (own.isPresent()) {
+        sender.mined(sent);
+      }
       if (own.isPresent() && own.get().succeeded()) {
-        sender.resolved(sent);
         return moved(own.get(), authorization, token)
             ? settled(own.get(), authorization)
             : new Settlement.Failed(
@@ -387,7 +389,6 @@ public final class ExactFacilitator implements PaymentScheme {
         return usedByAnother(authorization, token, sent);
       }
       if (own.isPresent()) {
-        sender.resolved(sent);
         return new Settlement.Failed(
             new Refusal(
                 "invalid_exact_evm_transaction_failed",
