@@ -92,6 +92,8 @@ final class ChatCommand implements Callable<Integer> {
               up.gateway().resolve("/v1/chat/completions"),
               Map.of("Content-Type", "application/json", "Accept", "text/event-stream"),
               Json.writeBytes(request()));
+    } catch (SpendingCaps.UnavailableException e) {
+      throw new Main.Failure(String.valueOf(e.getMessage()));
     } catch (IOException e) {
       throw new Main.Failure(
           "no gateway answers at "

@@ -194,6 +194,11 @@ final class ProxyCommand implements Callable<Integer> {
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
+    } catch (SpendingCaps.UnavailableException e) {
+      refuse(
+          exchange,
+          ApiError.of(
+              ApiError.Kind.UNAVAILABLE, "spending_unknown", String.valueOf(e.getMessage())));
     } catch (IOException e) {
       if (exchange.getResponseCode() < 0) {
         refuse(

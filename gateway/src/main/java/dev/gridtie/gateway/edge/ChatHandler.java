@@ -6,7 +6,6 @@ import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Ids;
 import dev.gridtie.gateway.catalog.Catalog;
-import dev.gridtie.gateway.catalog.ModelOffer;
 import dev.gridtie.gateway.edge.Reply.GoneException;
 import dev.gridtie.gateway.gate.Order;
 import dev.gridtie.gateway.gate.PaymentDesk;
@@ -50,7 +49,7 @@ final class ChatHandler {
   static final String PATH = "/v1/chat/completions";
   static final String RECEIPT_HEADER = "X-Gridtie-Receipt";
 
-  private final Catalog catalog;
+  private final Orders orders;
   private final PaymentDesk desk;
   private final ChargeScheme charge;
   private final String resourceUrl;
@@ -69,7 +68,7 @@ final class ChatHandler {
       RandomGenerator random) {
     this.clock = clock;
     this.random = random;
-    this.catalog = catalog;
+    this.orders = new Orders(catalog, charge.decimals());
     this.desk = desk;
     this.charge = charge;
     this.resourceUrl = publicUrl + PATH;
@@ -113,7 +112,7 @@ final class ChatHandler {
         return;
       }
     }
-    switch (order(body, fingerprint)) {
+    switch (orders.read(body, fingerprint)) {
       case Outcome.Refused<Order> refused -> reply.error(refused.error());
       case Outcome.Ok<Order> ok -> quoteOrServe(ok.value(), payment, reply);
     }
@@ -132,90 +131,6 @@ final class ChatHandler {
   private static boolean isStream(byte[] body) {
     return ChatRequestReader.read(body) instanceof Outcome.Ok<ChatRequest> ok
         && ok.value().stream();
-  }
-
-  private Outcome<Order> order(byte[] body, String fingerprint) {
-    return ChatRequestReader.read(body)
-        .then(
-            request -> {
-              Optional<ModelOffer> model = catalog.find(request.model());
-              if (model.isEmpty()) {
-                return Outcome.refused(unknownModel(request.model()));
-              }
-              return model
-                  .get()
-                  .source()
-                  .countPrompt(request)
-                  .then(prompt -> order(body, fingerprint, request, model.get(), prompt));
-            });
-  }
-
-  private ApiError unknownModel(String id) {
-    String shown = id.length() <= 80 ? id : id.substring(0, 80) + "…";
-    String nearest = catalog.nearest(id).map(n -> " Did you mean '" + n + "'?").orElse("");
-    return new ApiError(
-        ApiError.Kind.NOT_FOUND,
-        "model_not_found",
-        "There is no model '" + shown + "' here." + nearest + " GET /v1/models lists all.",
-        "model");
-  }
-
-  private Outcome<Order> order(
-      byte[] body, String fingerprint, ChatRequest request, ModelOffer model, int promptTokens) {
-    int context = model.contextTokens();
-    if (promptTokens >= context) {
-      return Outcome.refused(
-          ApiError.invalid(
-              "context_length_exceeded",
-              "The prompt has "
-                  + promptTokens
-                  + " tokens, and the context of '"
-                  + model.id()
-                  + "' is "
-                  + context
-                  + " tokens, answer included. Shorten the messages.",
-              "messages"));
-    }
-    int room = context - promptTokens;
-    if (request.maxTokens().orElse(1) > context) {
-      return Outcome.refused(
-          ApiError.invalid(
-              "invalid_value",
-              "'max_tokens' is "
-                  + request.maxTokens().getAsInt()
-                  + ", and '"
-                  + model.id()
-                  + "' has a context of "
-                  + context
-                  + " tokens.",
-              "max_tokens"));
-    }
-    if (request.maxTokens().orElse(1) > room) {
-      return Outcome.refused(
-          ApiError.invalid(
-              "context_length_exceeded",
-              "The prompt has "
-                  + promptTokens
-                  + " tokens and 'max_tokens' is "
-                  + request.maxTokens().getAsInt()
-                  + ": together more than the context of "
-                  + context
-                  + " tokens. Ask for at most "
-                  + room
-                  + ".",
-              "max_tokens"));
-    }
-    int maxTokens = request.maxTokens().orElse(Math.min(room, model.defaultMaxTokens()));
-    String requestHash = Hex.encode(Hashes.sha256(body)).substring(2);
-    return Outcome.ok(
-        new Order(
-            fingerprint,
-            requestHash,
-            request,
-            model,
-            promptTokens,
-            maxTokens,
-            model.quote(promptTokens, maxTokens, charge.decimals())));
   }
 
   private void quoteOrServe(Order order, Optional<PaymentPayload> payment, Reply reply)

@@ -106,7 +106,7 @@ class EngineIT {
 
   @Test
   void theStructsHaveTheSizesOfThisVersion() {
-    assertThat(Llama.structSizes()).containsExactly(80L, 160L, 56L);
+    assertThat(LlamaLayouts.sizes()).containsExactly(80L, 160L, 56L);
   }
 
   @Test

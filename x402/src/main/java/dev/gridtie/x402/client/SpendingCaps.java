@@ -22,6 +22,20 @@ import tools.jackson.databind.node.ObjectNode;
  * share the file.
  */
 public final class SpendingCaps {
+  /** The day's sum cannot be read or noted, and so nothing may be spent. */
+  public static final class UnavailableException extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    UnavailableException(Path file, IOException cause) {
+      super(
+          "today's spending cannot be noted in "
+              + file
+              + ", so nothing was paid: "
+              + cause.getMessage(),
+          cause);
+    }
+  }
+
   private final BigInteger perRequestMax;
   private final BigInteger perDayMax;
   private final Path file;
@@ -51,6 +65,7 @@ public final class SpendingCaps {
    * Reserves an amount, durably.
    *
    * @return whether both caps allow it; where not, nothing is reserved
+   * @throws UnavailableException where that cannot be noted; nothing is reserved
    */
   public synchronized boolean reserve(BigInteger atomic) throws IOException {
     try (FileChannel channel = lockFile();
@@ -61,6 +76,8 @@ public final class SpendingCaps {
       }
       store(after);
       return lock.isValid();
+    } catch (IOException e) {
+      throw new UnavailableException(file, e);
     }
   }
 
