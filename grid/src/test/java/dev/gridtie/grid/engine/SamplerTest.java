@@ -71,13 +71,52 @@ class SamplerTest {
 
   @Test
   void theNoiseIsPinnedSoThatOthersCanCheckOurTokens() {
-    assertThat(Sampler.unit(0, 0, 0)).isEqualTo(Sampler.unit(0, 0, 0)).isBetween(0.0, 1.0);
-    assertThat(Sampler.unit(402, 17, 99)).isNotEqualTo(Sampler.unit(402, 99, 17));
+    assertThat(Sampler.hash(0, 0, 0)).isEqualTo(4709582886096778584L);
+    assertThat(Sampler.hash(402, 17, 99)).isEqualTo(1449319795217840987L);
+    assertThat(Sampler.hash(-1, 1_000_000, 150_000)).isEqualTo(8321326281912381549L);
     double sum = 0;
     for (int i = 0; i < 100_000; i++) {
-      sum += Sampler.gumbel(7, i, i % 13);
+      sum += Sampler.gumbel(Sampler.hash(7, i, i % 13));
     }
     assertThat(sum / 100_000).isCloseTo(0.5772, within(0.02)); // Euler's constant is the mean
+  }
+
+  @Test
+  void theBoundOfTheNoiseIsNeverBelowIt() {
+    for (long top : new long[] {0, 1, (1L << 52) - 1, (1L << 52) - 2, 1L << 51}) {
+      assertThat(Sampler.gumbel(top << 12)).isLessThanOrEqualTo(Sampler.gumbelBound(top << 12));
+    }
+    Seeded.check(
+        20_000,
+        seeded -> {
+          long hash =
+              seeded.chance(0.5) ? seeded.number() : -1L ^ seeded.number() >>> seeded.below(64);
+          assertThat(Sampler.gumbel(hash)).isLessThanOrEqualTo(Sampler.gumbelBound(hash));
+        });
+  }
+
+  @Test
+  void leavingOutLogarithmsNeverChangesTheToken() {
+    Seeded.check(
+        300,
+        seeded -> {
+          float[] logits = new float[50 + seeded.below(400)];
+          for (int i = 0; i < logits.length; i++) {
+            logits[i] = (float) (seeded.unit() * 12 - 6);
+          }
+          Sampling s = sampling(0.1 + seeded.unit() * 2, 0, 1, 0, seeded.number());
+          int best = 0;
+          double bestScore = Double.NEGATIVE_INFINITY;
+          for (int token = 0; token < logits.length; token++) {
+            double score =
+                logits[token] / s.temperature() + Sampler.gumbel(Sampler.hash(s.seed(), 9, token));
+            if (score > bestScore) {
+              best = token;
+              bestScore = score;
+            }
+          }
+          assertThat(new Sampler(s, logits.length).choose(logits, 9)).isEqualTo(best);
+        });
   }
 
   @Test
