@@ -251,6 +251,7 @@ class TroubleIT {
               && code(second).equals("too_many_requests")
               && second.headers().firstValue("Retry-After").isPresent();
         });
+    assertThat(world.get("/health/live").statusCode()).as("busy is well").isEqualTo(200);
     hold.set(false);
     assertThat(List.of(200, 503)).contains(first.join().statusCode());
     paidOnceAndServed(payment);

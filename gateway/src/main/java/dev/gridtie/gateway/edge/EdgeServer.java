@@ -139,8 +139,8 @@ public final class EdgeServer implements AutoCloseable {
       case ChatHandler.PATH -> post(request, reply);
       case "/v1/models" -> get(request, reply, r -> models(r));
       case "/health/live" ->
-          get(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
-      case "/health/ready" -> get(request, reply, this::ready);
+          health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
+      case "/health/ready" -> health(request, reply, this::ready);
       case String p when p.startsWith("/v1/receipts/") ->
           get(request, reply, r -> receipt(p.substring("/v1/receipts/".length()), r));
       case String p when p.startsWith("/v1/models/") ->
@@ -168,6 +168,15 @@ public final class EdgeServer implements AutoCloseable {
       refuse(request, reply, busy());
     } else {
       serve(() -> handler.accept(reply), reply);
+    }
+  }
+
+  /** A gateway that is busy is well, and says so. */
+  private void health(HttpServerRequest request, Reply reply, Consumer<Reply> handler) {
+    if (request.method() != HttpMethod.GET) {
+      refuse(request, reply, notAllowed("GET"));
+    } else {
+      threads.execute(() -> handler.accept(reply));
     }
   }
 

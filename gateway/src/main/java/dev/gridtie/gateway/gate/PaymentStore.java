@@ -240,6 +240,19 @@ public final class PaymentStore {
     }
   }
 
+  /**
+   * Forgets payments that failed before anything was sent for them: anybody can make any number.
+   * Says how many.
+   */
+  static int forgetRefusedBefore(Connection c, Instant before) throws SQLException {
+    try (PreparedStatement delete =
+        c.prepareStatement(
+            "DELETE FROM payment WHERE state = 'FAILED' AND sent_hash = '' AND updated < ?")) {
+      delete.setLong(1, before.toEpochMilli());
+      return delete.executeUpdate();
+    }
+  }
+
   static void saveReceipt(Connection c, String id, String json) throws SQLException {
     try (PreparedStatement insert =
         c.prepareStatement("INSERT INTO receipt (id, json) VALUES (?, ?)")) {

@@ -19,6 +19,7 @@ final class Recovery {
   private static final int RECHECKED_MAX = 500;
 
   private static final Duration EVERY = Duration.ofSeconds(1);
+  private static final Duration REFUSED_KEPT = Duration.ofHours(1);
   private static final Duration FORGET_EVERY = Duration.ofMinutes(10);
 
   private final DeskParts parts;
@@ -62,7 +63,7 @@ final class Recovery {
       try {
         rechecked = rechecked || recheckSettled();
         open().forEach(apart);
-        forgetOldAnswers();
+        forgetWhatIsOld();
         Thread.sleep(EVERY);
       } catch (InterruptedException e) {
         return;
@@ -113,12 +114,14 @@ final class Recovery {
     return true;
   }
 
-  private void forgetOldAnswers() {
+  private void forgetWhatIsOld() {
     Instant now = parts.now();
     if (Duration.between(lastForgotten, now).compareTo(FORGET_EVERY) > 0) {
       int unused =
           parts.write(
-              (c, log) -> PaymentStore.forgetAnswersBefore(c, now.minus(parts.answersKept())));
+              (c, log) ->
+                  PaymentStore.forgetAnswersBefore(c, now.minus(parts.answersKept()))
+                      + PaymentStore.forgetRefusedBefore(c, now.minus(REFUSED_KEPT)));
       lastForgotten = now;
     }
   }

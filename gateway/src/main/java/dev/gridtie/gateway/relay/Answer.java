@@ -2,9 +2,11 @@ package dev.gridtie.gateway.relay;
 
 import dev.gridtie.grid.engine.EndReason;
 import dev.gridtie.wire.ApiError;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -14,10 +16,18 @@ import org.jspecify.annotations.Nullable;
  * pace. Never larger than the tokens that were asked for.
  */
 public final class Answer implements AnswerSource.Sink {
+  /**
+   * How long a source may say nothing, the wait for a slot included, before its answer counts as
+   * broken.
+   */
+  public static final Duration SILENCE_MAX = Duration.ofMinutes(5);
+
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   private final List<Piece> pieces = new ArrayList<>();
+  private final Duration silenceMax;
   private @Nullable End end;
+  private long changes;
 
   /**
    * A piece of text.
@@ -42,6 +52,14 @@ public final class Answer implements AnswerSource.Sink {
     record Ended(End end) implements Next {}
   }
 
+  public Answer() {
+    this(SILENCE_MAX);
+  }
+
+  Answer(Duration silenceMax) {
+    this.silenceMax = silenceMax;
+  }
+
   @Override
   public void text(String text, int completionTokens) {
     change(() -> pieces.add(new Piece(text, completionTokens)));
@@ -62,10 +80,26 @@ public final class Answer implements AnswerSource.Sink {
     try {
       if (end == null) {
         what.run();
+        changes++;
         changed.signalAll();
       }
     } finally {
       lock.unlock();
+    }
+  }
+
+  /** Waits for something new; where nothing comes for too long, the answer has broken. */
+  private void awaitChange() throws InterruptedException {
+    long seen = changes;
+    boolean signalled = changed.await(silenceMax.toMillis(), TimeUnit.MILLISECONDS);
+    if (!signalled && seen == changes && end == null) {
+      end =
+          new End.Broken(
+              ApiError.of(
+                  ApiError.Kind.UNAVAILABLE,
+                  "engine_stalled",
+                  "the engine has said nothing for too long"));
+      changed.signalAll();
     }
   }
 
@@ -77,7 +111,7 @@ public final class Answer implements AnswerSource.Sink {
     lock.lockInterruptibly();
     try {
       while (index >= pieces.size() && end == null) {
-        changed.await();
+        awaitChange();
       }
       return index < pieces.size()
           ? new Next.Text(List.copyOf(pieces.subList(index, pieces.size())))
@@ -92,7 +126,7 @@ public final class Answer implements AnswerSource.Sink {
     lock.lockInterruptibly();
     try {
       while (end == null) {
-        changed.await();
+        awaitChange();
       }
       return end;
     } finally {
