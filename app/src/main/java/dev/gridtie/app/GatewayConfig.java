@@ -132,6 +132,10 @@ record GatewayConfig(
    * @throws IOException naming the line and the key that is wrong
    */
   static GatewayConfig read(Path file) throws IOException {
+    if (!Files.isReadable(file)) {
+      throw new IOException(
+          "there is no configuration to read at " + file + "; docs/gateway.md shows one");
+    }
     YAMLMapper mapper =
         YAMLMapper.builder()
             .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)

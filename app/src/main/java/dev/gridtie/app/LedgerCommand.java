@@ -2,6 +2,8 @@ package dev.gridtie.app;
 
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.Verifier;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -27,10 +29,14 @@ final class LedgerCommand {
 
     @Override
     public Integer call() {
+      Path file = Database.file(home.get().path());
+      if (!Files.exists(file)) {
+        throw new Main.Failure("there is no ledger at " + file + "; name its folder with --home");
+      }
       boolean terminal = System.console() != null && System.console().isTerminal();
       Verifier.Report report =
           Verifier.verify(
-              Database.file(home.get().path()),
+              file,
               done -> {
                 if (terminal) {
                   System.err.print("\r" + done + " entries");
