@@ -80,7 +80,9 @@ record GatewayConfig(
    * @param contextTokens of one request
    * @param defaultMaxTokens of an answer whose request names no limit
    * @param slots how many requests are answered in one batch
-   * @param threads for computing
+   * @param threads for computing; left out, one fewer than there are processors: llama.cpp's
+   *     threads wait for each other by spinning, and crawl where something else needs a processor
+   *     too
    */
   record Model(
       @JsonProperty(required = true) String id,
@@ -97,7 +99,8 @@ record GatewayConfig(
     Model {
       defaultMaxTokens = defaultMaxTokens == 0 ? 256 : defaultMaxTokens;
       slots = slots == 0 ? 8 : slots;
-      threads = threads == 0 ? Math.max(1, Runtime.getRuntime().availableProcessors()) : threads;
+      threads =
+          threads == 0 ? Math.max(1, Runtime.getRuntime().availableProcessors() - 1) : threads;
     }
   }
 

@@ -26,6 +26,12 @@ import picocli.CommandLine.Option;
       "Prints 'ready URL' once a paid request would succeed. Ctrl-C stops all of it."
     })
 final class UpCommand implements Callable<Integer> {
+  /**
+   * A model this small gains nothing from a second thread, and would lose much where processors are
+   * busy.
+   */
+  private static final int TINY_THREADS = 1;
+
   private static final BigInteger HUNDRED_USDC = BigInteger.valueOf(100_000_000);
   private static final BigInteger GAS_LOW_WEI = BigInteger.TEN.pow(18);
 
@@ -183,7 +189,7 @@ final class UpCommand implements Callable<Integer> {
                     1024,
                     256,
                     8,
-                    0));
+                    TINY_THREADS));
     return new GatewayConfig(
         "127.0.0.1",
         port,

@@ -76,6 +76,7 @@ class KillIT {
             promptUsdPerMillion: "1"
             completionUsdPerMillion: "4"
             contextTokens: 1024
+            threads: 1
         """
             .formatted(c.payTo(), c.chain().rpc(), c.chain().network(), c.chain().token()));
     List<String> command = new ArrayList<>(Spawned.java());
@@ -116,10 +117,8 @@ class KillIT {
 
   private void converges(String payment) throws Exception {
     eventually(
-        "the same payment gets its answer",
-        () -> world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment)).statusCode() == 200);
-    BigInteger quoted =
-        new BigInteger(Headers.decode(payment).path("accepted").path("amount").asString());
+        "the same payment gets its answer", () -> world.paid(body, payment).statusCode() == 200);
+    BigInteger quoted = TestGateway.quoted(payment);
     assertThat(world.spent(world.buyer.address()))
         .isEqualTo(quoted)
         .isEqualTo(world.ledgerPaid(world.buyer.address()));
@@ -144,26 +143,16 @@ class KillIT {
 
   @Test
   void killedWhileTheAnswerStreamsTheMoneyIsNotLost() throws Exception {
-    byte[] longBody =
-        bytes(
-            chat("What is the ledger?")
-                .put("stream", true)
-                .put("temperature", 2)
-                .put("max_tokens", 900)
-                .put("seed", 3));
+    byte[] longBody = TestGateway.longStream(3);
     String payment = world.sign(longBody);
-    var response =
-        world.http.send(
-            world.request(longBody).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
-            HttpResponse.BodyHandlers.ofInputStream());
+    var response = world.paidStream(longBody, payment);
     response.body().readNBytes(200);
     process.destroyForcibly().waitFor();
     spawn();
     eventually(
         "the whole answer for the same payment",
         () -> {
-          HttpResponse<String> again =
-              world.post(longBody, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+          HttpResponse<String> again = world.paid(longBody, payment);
           return again.statusCode() == 200 && again.body().endsWith("data: [DONE]\n\n");
         });
     assertThat(world.spent(world.buyer.address()))
@@ -174,10 +163,10 @@ class KillIT {
   @Test
   void killedAfterTheAnswerTheSameAnswerComesAgain() throws Exception {
     String payment = world.sign(body);
-    HttpResponse<String> first = world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    HttpResponse<String> first = world.paid(body, payment);
     process.destroyForcibly().waitFor();
     spawn();
-    HttpResponse<String> again = world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    HttpResponse<String> again = world.paid(body, payment);
     assertThat(again.statusCode()).isEqualTo(200);
     assertThat(again.body()).isEqualTo(first.body());
     converges(payment);
@@ -218,13 +207,11 @@ class KillIT {
       eventually(
           "payment " + i + " gets its answer",
           () -> {
-            int status =
-                world.post(request, Map.of(Headers.PAYMENT_SIGNATURE, payment)).statusCode();
+            int status = world.paid(request, payment).statusCode();
             return status == 200 || status == 402; // 402: never sent, and expired by now
           });
       BigInteger spent = world.spent(buyers.get(i).address());
-      BigInteger quoted =
-          new BigInteger(Headers.decode(payment).path("accepted").path("amount").asString());
+      BigInteger quoted = TestGateway.quoted(payment);
       assertThat(spent)
           .isIn(BigInteger.ZERO, quoted)
           .isEqualTo(world.ledgerPaid(buyers.get(i).address()));

@@ -190,10 +190,10 @@ class PaidAnswerIT {
   void thePaymentSentAgainGetsTheSameAnswerAndIsChargedOnce() throws Exception {
     byte[] body = bytes(chat("How do I pay?").put("temperature", 1.1));
     String payment = world.sign(body);
-    HttpResponse<String> first = world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    HttpResponse<String> first = world.paid(body, payment);
     BigInteger charged = world.ledgerCharged(world.buyer.address());
     BigInteger paid = spent();
-    HttpResponse<String> again = world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    HttpResponse<String> again = world.paid(body, payment);
     assertThat(again.statusCode()).isEqualTo(200);
     assertThat(again.body()).isEqualTo(first.body());
     assertThat(again.headers().firstValue("X-Gridtie-Receipt"))
@@ -208,8 +208,7 @@ class PaidAnswerIT {
   void thePaymentSentWithAnotherBodyIsRefusedAndNothingMoves() throws Exception {
     byte[] body = bytes(chat("How do I pay?"));
     String payment = world.sign(body);
-    assertThat(world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment)).statusCode())
-        .isEqualTo(200);
+    assertThat(world.paid(body, payment).statusCode()).isEqualTo(200);
     BigInteger paid = spent();
     HttpResponse<String> other =
         world.post(bytes(chat("Who are you?")), Map.of(Headers.PAYMENT_SIGNATURE, payment));
@@ -229,7 +228,7 @@ class PaidAnswerIT {
       try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
         List<Callable<HttpResponse<String>>> calls = new ArrayList<>();
         for (int i = 0; i < 50; i++) {
-          calls.add(() -> world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment)));
+          calls.add(() -> world.paid(body, payment));
         }
         for (Future<HttpResponse<String>> each : threads.invokeAll(calls)) {
           HttpResponse<String> response = each.get();
@@ -247,8 +246,7 @@ class PaidAnswerIT {
       }
       assertThat(ids.stream().distinct()).hasSize(1);
       assertThat(texts.stream().distinct()).hasSize(1);
-      BigInteger quoted =
-          new BigInteger(Headers.decode(payment).path("accepted").path("amount").asString());
+      BigInteger quoted = TestGateway.quoted(payment);
       assertThat(spent()).isEqualTo(quoted).isEqualTo(world.ledgerPaid(world.buyer.address()));
     }
   }
@@ -259,7 +257,7 @@ class PaidAnswerIT {
     for (int i = 0; i < 50; i++) {
       byte[] body = bytes(chat("What is a token?").put("seed", i));
       String payment = world.sign(body, world.fundedBuyer());
-      calls.add(() -> world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment)));
+      calls.add(() -> world.paid(body, payment));
     }
     try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
       for (Future<HttpResponse<String>> each : threads.invokeAll(calls)) {
@@ -278,10 +276,7 @@ class PaidAnswerIT {
             .put("seed", 11);
     byte[] body = bytes(request);
     String payment = world.sign(body);
-    HttpResponse<InputStream> response =
-        world.http.send(
-            world.request(body).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
-            HttpResponse.BodyHandlers.ofInputStream());
+    HttpResponse<InputStream> response = world.paidStream(body, payment);
     assertThat(response.statusCode()).isEqualTo(200);
     response.body().readNBytes(600);
     response.body().close();
@@ -296,7 +291,7 @@ class PaidAnswerIT {
     assertThat(receipt.path("price").path("balance").asString())
         .isEqualTo(BigInteger.valueOf(quotedPico).subtract(charged).toString());
 
-    HttpResponse<String> again = world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    HttpResponse<String> again = world.paid(body, payment);
     assertThat(again.statusCode()).isEqualTo(200);
     assertThat(again.body()).endsWith("data: [DONE]\n\n");
     BigInteger inAll = world.ledgerCharged(world.buyer.address());

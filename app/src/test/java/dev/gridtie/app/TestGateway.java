@@ -15,6 +15,7 @@ import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.evm.local.LocalChain;
 import dev.gridtie.x402.wire.Headers;
 import java.io.IOException;
+import java.io.InputStream;
 import java.math.BigInteger;
 import java.net.ServerSocket;
 import java.net.URI;
@@ -92,7 +93,7 @@ final class TestGateway implements AutoCloseable {
 
   static GatewayConfig.Model tiny(String id, int context) {
     return new GatewayConfig.Model(
-        id, "models/tiny/gridtie-tiny-F16.gguf", null, "F16", "1", "4", context, 200, 8, 2);
+        id, "models/tiny/gridtie-tiny-F16.gguf", null, "F16", "1", "4", context, 200, 8, 1);
   }
 
   Gateway start(GatewayConfig config) throws IOException {
@@ -109,6 +110,32 @@ final class TestGateway implements AutoCloseable {
     json.putArray("messages").addObject().put("role", "user").put("content", question);
     json.put("temperature", 0);
     return json;
+  }
+
+  /** A request whose answer is a long stream of nonsense: time enough to interfere. */
+  static byte[] longStream(long seed) {
+    return bytes(
+        chat("What is the ledger?")
+            .put("stream", true)
+            .put("temperature", 2)
+            .put("max_tokens", 900)
+            .put("seed", seed));
+  }
+
+  HttpResponse<String> paid(byte[] body, String payment) throws Exception {
+    return post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+  }
+
+  /** Sends a paid request and gives its answer's body while it comes. */
+  HttpResponse<InputStream> paidStream(byte[] body, String payment) throws Exception {
+    return http.send(
+        request(body).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
+        HttpResponse.BodyHandlers.ofInputStream());
+  }
+
+  /** What a payment is for, in atomic units. */
+  static BigInteger quoted(String payment) throws Exception {
+    return new BigInteger(Headers.decode(payment).path("accepted").path("amount").asString());
   }
 
   HttpRequest.Builder request(byte[] body) {

@@ -48,21 +48,17 @@ class TroubleIT {
   }
 
   private HttpResponse<String> pay(String payment) throws Exception {
-    return world.post(body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    return world.paid(body, payment);
   }
 
   private BigInteger spent() throws Exception {
     return world.spent(world.buyer.address());
   }
 
-  private BigInteger quoted(String payment) throws Exception {
-    return new BigInteger(Headers.decode(payment).path("accepted").path("amount").asString());
-  }
-
   private void paidOnceAndServed(String payment) throws Exception {
     eventually("the same payment gets its answer", () -> pay(payment).statusCode() == 200);
     assertThat(spent())
-        .isEqualTo(quoted(payment))
+        .isEqualTo(TestGateway.quoted(payment))
         .isEqualTo(world.ledgerPaid(world.buyer.address()));
     assertThat(world.ledgerHeld(world.buyer.address())).isZero();
   }
@@ -169,18 +165,9 @@ class TroubleIT {
   @Test
   void anEngineThatCrashesInTheMiddleIsATypedErrorAndTheSamePaymentGetsTheWholeAnswer()
       throws Exception {
-    byte[] longBody =
-        bytes(
-            chat("What is the ledger?")
-                .put("stream", true)
-                .put("temperature", 2)
-                .put("max_tokens", 900)
-                .put("seed", 5));
+    byte[] longBody = TestGateway.longStream(5);
     String payment = world.sign(longBody);
-    HttpResponse<InputStream> response =
-        world.http.send(
-            world.request(longBody).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
-            HttpResponse.BodyHandlers.ofInputStream());
+    HttpResponse<InputStream> response = world.paidStream(longBody, payment);
     InputStream in = response.body();
     String start = new String(in.readNBytes(300), java.nio.charset.StandardCharsets.UTF_8);
     ProcessHandle.current()
@@ -191,16 +178,15 @@ class TroubleIT {
     if (!rest.contains("[DONE]")) { // it may have been faster than the kill
       assertThat(start + rest).contains("engine_crashed");
       assertThat(world.ledgerCharged(world.buyer.address()))
-          .isLessThan(quoted(payment).multiply(BigInteger.valueOf(1_000_000)));
+          .isLessThan(TestGateway.quoted(payment).multiply(BigInteger.valueOf(1_000_000)));
     }
     eventually(
         "the whole answer",
         () -> {
-          HttpResponse<String> again =
-              world.post(longBody, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+          HttpResponse<String> again = world.paid(longBody, payment);
           return again.statusCode() == 200 && again.body().endsWith("data: [DONE]\n\n");
         });
-    assertThat(spent()).isEqualTo(quoted(payment));
+    assertThat(spent()).isEqualTo(TestGateway.quoted(payment));
   }
 
   @Test
@@ -212,7 +198,8 @@ class TroubleIT {
     world.chain.raw().ask("evm_revert", snapshot);
     assertThat(spent()).isZero();
     gateway = world.start(world.config());
-    eventually("the payment is on the chain again", () -> spent().equals(quoted(payment)));
+    eventually(
+        "the payment is on the chain again", () -> spent().equals(TestGateway.quoted(payment)));
     assertThat(world.ledgerPaid(world.buyer.address())).isEqualTo(spent());
   }
 
@@ -232,6 +219,7 @@ class TroubleIT {
                 new GatewayConfig.Limits(0, 0, 1, 0)));
     String payment = world.sign(body);
     AtomicBoolean hold = new AtomicBoolean(true);
+    int callsBefore = world.rpc.seen().size();
     world.rpc.behave(
         (method, forward) -> {
           while (hold.get()) {
@@ -243,6 +231,7 @@ class TroubleIT {
         world.http.sendAsync(
             world.request(body).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
             HttpResponse.BodyHandlers.ofString());
+    eventually("the first is being served", () -> world.rpc.seen().size() > callsBefore);
     eventually(
         "a second is refused",
         () -> {

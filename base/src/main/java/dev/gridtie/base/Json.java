@@ -86,6 +86,11 @@ public final class Json {
     return MAPPER.writeValueAsString(node);
   }
 
+  /** A text as JSON writes it, in quotes. */
+  public static String quote(String text) {
+    return MAPPER.writeValueAsString(text);
+  }
+
   /** Compact JSON as UTF-8 bytes, keys in the order they were put. */
   public static byte[] writeBytes(JsonNode node) {
     return MAPPER.writeValueAsBytes(node);

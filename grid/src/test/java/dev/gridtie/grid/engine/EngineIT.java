@@ -53,7 +53,7 @@ class EngineIT {
         ROOT.resolve("models/tiny/gridtie-tiny-" + kind + ".gguf"),
         8,
         512,
-        2,
+        1,
         directory.resolve("engine.log"));
   }
 

@@ -12,9 +12,13 @@ public final class ChatAnswer {
   /** The end of a stream. */
   public static final String DONE = "data: [DONE]\n\n";
 
+  private static final String PLACEHOLDER = "text";
+
   private final String id;
   private final long created;
   private final String model;
+  private final String beforeText;
+  private final String afterText;
 
   /**
    * @param id of the answer, {@code chatcmpl-…}
@@ -24,6 +28,12 @@ public final class ChatAnswer {
     this.id = id;
     this.created = created;
     this.model = model;
+    // Every piece of a stream is the same but for its text: written once, and taken apart there.
+    String piece = chunk(Json.object().put("content", PLACEHOLDER), null);
+    String quoted = Json.quote(PLACEHOLDER);
+    int at = piece.lastIndexOf(quoted);
+    this.beforeText = piece.substring(0, at);
+    this.afterText = piece.substring(at + quoted.length());
   }
 
   /** Tokens of an answer, as the engine counted them. */
@@ -71,7 +81,7 @@ public final class ChatAnswer {
 
   /** A piece of text. */
   public String piece(String text) {
-    return chunk(Json.object().put("content", text), null);
+    return beforeText + Json.quote(text) + afterText;
   }
 
   /** Why it ended. */
