@@ -7,6 +7,7 @@ import static dev.gridtie.app.TestGateway.eventually;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.ledger.Database;
 import dev.gridtie.testkit.FaultyProxy;
 import dev.gridtie.x402.wire.Headers;
 import java.io.IOException;
@@ -14,6 +15,7 @@ import java.io.InputStream;
 import java.math.BigInteger;
 import java.net.http.HttpResponse;
 import java.nio.file.Path;
+import java.sql.DriverManager;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -187,6 +189,43 @@ class TroubleIT {
           return again.statusCode() == 200 && again.body().endsWith("data: [DONE]\n\n");
         });
     assertThat(spent()).isEqualTo(TestGateway.quoted(payment));
+  }
+
+  @Test
+  void aLedgerThatCannotBeWrittenWhenAnAnswerEndsBreaksItOffAndTheSamePaymentGetsItAll()
+      throws Exception {
+    boolean broken = false;
+    for (long seed = 30; seed < 36 && !broken; seed++) {
+      world.buyer = world.fundedBuyer();
+      byte[] longBody = TestGateway.longStream(seed);
+      String payment = world.sign(longBody);
+      try (var other =
+              DriverManager.getConnection("jdbc:sqlite:" + Database.file(world.home.path()));
+          var statement = other.createStatement()) {
+        InputStream in = world.paidStream(longBody, payment).body();
+        statement.execute("BEGIN IMMEDIATE"); // nobody else can write now
+        try {
+          broken =
+              !new String(in.readAllBytes(), java.nio.charset.StandardCharsets.UTF_8)
+                  .contains("[DONE]");
+        } catch (IOException e) {
+          broken = true;
+        }
+        statement.execute("ROLLBACK");
+      }
+      eventually(
+          "the whole answer",
+          () -> {
+            HttpResponse<String> again = world.paid(longBody, payment);
+            return again.statusCode() == 200 && again.body().endsWith("data: [DONE]\n\n");
+          });
+      assertThat(spent()).isEqualTo(TestGateway.quoted(payment));
+      assertThat(world.ledgerCharged(world.buyer.address())).isPositive();
+      assertThat(world.ledgerHeld(world.buyer.address())).isZero();
+    }
+    assertThat(broken)
+        .as("at least one answer was still coming when the ledger was locked")
+        .isTrue();
   }
 
   @Test

@@ -77,7 +77,15 @@ final class Reply {
     error(error, ErrorEnvelope.of(error), Map.of());
   }
 
+  /**
+   * Sends an error; where a part of another answer is out already, breaks the connection off
+   * instead.
+   */
   void error(ApiError error, ObjectNode body, Map<String, String> headers) {
+    if (response.headWritten()) {
+      breakOff();
+      return;
+    }
     headers.forEach(response::putHeader);
     if (error.kind() == ApiError.Kind.RATE_LIMITED || error.kind() == ApiError.Kind.UNAVAILABLE) {
       response.putHeader("Retry-After", "1");
@@ -105,8 +113,9 @@ final class Reply {
   }
 
   /** Breaks the connection, so that what was sent cannot be taken for whole. */
-  void breakOff() {
-    response.reset();
+  private void breakOff() {
+    gone = true;
+    Future<Void> unused = response.reset();
   }
 
   private void await(Future<Void> written) throws GoneException {

@@ -74,6 +74,10 @@ final class Charging {
   /** Begins another attempt at an answer: sets aside what is left of the payment. */
   PaymentRecord hold(Connection c, LedgerTx log, PaymentRecord p)
       throws SQLException, RefusedException {
+    if (p.holding()) { // an attempt that could not be settled up, for the ledger could not be
+      // written then
+      parts.till().release(log, p.key(), p.attempts(), parts.now());
+    }
     PaymentRecord holding = p.nextAttempt();
     PicoUsd quote = parts.worth(p.requirements().amount());
     PicoUsd wanted = quote.minus(charged(log, p).min(quote));
