@@ -18,6 +18,7 @@ import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.SettleResponse;
 import java.io.InputStream;
 import java.math.BigInteger;
+import java.net.Socket;
 import java.net.http.HttpResponse;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -27,8 +28,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -269,61 +272,89 @@ class PaidAnswerIT {
   @Test
   void aClientThatHangsUpIsChargedWhatWasDeliveredAndGetsTheRestForTheSamePayment()
       throws Exception {
-    ObjectNode request =
-        streamed("What is the ledger?")
-            .put("temperature", 2)
-            .put("max_tokens", 900)
-            .put("seed", 11);
-    byte[] body = bytes(request);
-    String payment = world.sign(body);
-    HttpResponse<InputStream> response = world.paidStream(body, payment);
-    assertThat(response.statusCode()).isEqualTo(200);
-    response.body().readNBytes(600);
-    response.body().close();
-    String receiptId = response.headers().firstValue("X-Gridtie-Receipt").orElseThrow();
-    eventually("a receipt", () -> world.get("/v1/receipts/" + receiptId).statusCode() == 200);
-    JsonNode receipt = json(world.get("/v1/receipts/" + receiptId)).path("receipt");
+    boolean cut = false;
+    for (long seed = 11;
+        seed < 19 && !cut;
+        seed++) { // an answer may be whole before the hang-up is heard of
+      freshBuyer();
+      byte[] body = TestGateway.longStream(seed);
+      String payment = world.sign(body);
+      HttpResponse<InputStream> response = world.paidStream(body, payment);
+      assertThat(response.statusCode()).isEqualTo(200);
+      response.body().readNBytes(600);
+      response.body().close();
+      String receiptId = response.headers().firstValue("X-Gridtie-Receipt").orElseThrow();
+      eventually("a receipt", () -> world.get("/v1/receipts/" + receiptId).statusCode() == 200);
+      JsonNode receipt = json(world.get("/v1/receipts/" + receiptId)).path("receipt");
+      cut = receipt.path("finish").asString().equals("cut");
+      hungUp(body, payment, receipt, cut);
+    }
+    assertThat(cut).as("at least one hang-up came in the middle of its answer").isTrue();
+  }
+
+  /** What holds after a hang-up, whether or not it came in time to cut the answer. */
+  private void hungUp(byte[] body, String payment, JsonNode receipt, boolean cut) throws Exception {
     BigInteger charged = world.ledgerCharged(world.buyer.address());
+    BigInteger quotedPico = TestGateway.quoted(payment).multiply(BigInteger.valueOf(1_000_000));
     assertThat(receipt.path("price").path("charged").asString()).isEqualTo(charged.toString());
-    long quotedPico = spent().longValueExact() * 1_000_000;
-    assertThat(charged.longValueExact()).isLessThan(quotedPico);
-    assertThat(world.ledgerHeld(world.buyer.address())).isZero();
     assertThat(receipt.path("price").path("balance").asString())
-        .isEqualTo(BigInteger.valueOf(quotedPico).subtract(charged).toString());
+        .isEqualTo(quotedPico.subtract(charged).toString());
+    assertThat(world.ledgerHeld(world.buyer.address())).isZero();
 
     HttpResponse<String> again = world.paid(body, payment);
     assertThat(again.statusCode()).isEqualTo(200);
     assertThat(again.body()).endsWith("data: [DONE]\n\n");
     BigInteger inAll = world.ledgerCharged(world.buyer.address());
-    assertThat(inAll)
-        .isGreaterThanOrEqualTo(charged)
-        .isLessThanOrEqualTo(BigInteger.valueOf(quotedPico));
-    assertThat(spent().longValueExact() * 1_000_000).isEqualTo(quotedPico);
+    assertThat(inAll).isLessThanOrEqualTo(quotedPico);
+    if (cut) {
+      assertThat(inAll).as("the rest was charged when it was delivered").isGreaterThan(charged);
+    } else {
+      assertThat(inAll).isEqualTo(charged);
+    }
+    assertThat(spent()).isEqualTo(TestGateway.quoted(payment));
   }
 
   @Test
   void aClientThatHangsUpBeforeTheFirstByteIsChargedNothing() throws Exception {
-    byte[] body =
-        bytes(
-            chat("What is the ledger?")
-                .put("temperature", 2)
-                .put("max_tokens", 900)
-                .put("seed", 12));
-    String payment = world.sign(body);
-    var pending =
-        world.http.sendAsync(
-            world.request(body).setHeader(Headers.PAYMENT_SIGNATURE, payment).build(),
-            HttpResponse.BodyHandlers.ofString());
-    eventually("the payment moved", () -> spent().signum() > 0 || pending.isDone());
-    boolean early = !pending.isDone();
-    pending.cancel(true);
-    eventually(
-        "nothing is held",
-        () ->
-            world.ledgerPaid(world.buyer.address()).signum() > 0
-                && world.ledgerHeld(world.buyer.address()).signum() == 0);
-    if (early) {
+    for (boolean stream : List.of(false, true)) {
+      freshBuyer();
+      byte[] body = bytes(chat("What is the ledger?").put("stream", stream));
+      String payment = world.sign(body);
+      CountDownLatch settling = new CountDownLatch(1);
+      CountDownLatch gone = new CountDownLatch(1);
+      world.rpc.behave(
+          (method, forward) -> {
+            if (method.equals("eth_getTransactionReceipt")) {
+              settling.countDown();
+              gone.await(1, TimeUnit.SECONDS);
+            }
+            return forward.answer();
+          });
+      try (Socket socket = new Socket(world.url.getHost(), world.url.getPort())) {
+        String head =
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nPAYMENT-SIGNATURE: "
+                + payment
+                + "\r\nContent-Length: "
+                + body.length
+                + "\r\n\r\n";
+        socket.getOutputStream().write(head.getBytes(UTF_8));
+        socket.getOutputStream().write(body);
+        assertThat(settling.await(20, TimeUnit.SECONDS)).isTrue();
+      }
+      Thread.sleep(300); // the gateway hears of the hang-up from the system
+      gone.countDown();
+      world.rpc.behaveWell();
+      eventually(
+          "paid, and nothing is held",
+          () ->
+              world.ledgerPaid(world.buyer.address()).signum() > 0
+                  && world.ledgerHeld(world.buyer.address()).signum() == 0);
       assertThat(world.ledgerCharged(world.buyer.address())).isZero();
+      assertThat(spent()).isEqualTo(TestGateway.quoted(payment));
+      HttpResponse<String> again = world.paid(body, payment);
+      assertThat(again.statusCode()).isEqualTo(200);
+      assertThat(again.body()).contains("double");
+      assertThat(spent()).isEqualTo(TestGateway.quoted(payment));
     }
   }
 

@@ -69,6 +69,18 @@ final class TestGateway implements AutoCloseable {
     }
   }
 
+  /** A free port whose next one is free too. */
+  static int freePortPair() throws IOException {
+    while (true) {
+      int port = freePort();
+      try (ServerSocket next = new ServerSocket(port + 1)) {
+        return next.getLocalPort() - 1;
+      } catch (IOException e) {
+        // The next one is taken; try another.
+      }
+    }
+  }
+
   EvmKey fundedBuyer() throws Exception {
     EvmKey key = EvmKey.random(new SecureRandom());
     chain.mint(key.address(), FUNDS);

@@ -37,8 +37,7 @@ class UpIT {
   }
 
   private Spawned up() throws Exception {
-    // The chain takes the next port, and so both must be free.
-    int port = TestGateway.freePort();
+    int port = TestGateway.freePortPair();
     Spawned up =
         Spawned.start(command("up", "--port", Integer.toString(port)), directory.resolve("up.log"));
     up.awaitReady();
@@ -148,7 +147,7 @@ class UpIT {
 
   @Test
   void withoutANodeTheGatewayStartsWithoutAModel() throws Exception {
-    int port = TestGateway.freePort();
+    int port = TestGateway.freePortPair();
     Spawned up =
         Spawned.start(
             command("up", "--no-node", "--port", Integer.toString(port)),

@@ -147,7 +147,7 @@ public final class LocalChain implements AutoCloseable {
     rpc.ask("anvil_setBalance", account.lower(), TEN_ETHER);
   }
 
-  /** Mints test USDC. */
+  /** Mints test USDC, and returns when it is there. */
   public void mint(EvmAddress account, BigInteger atomic)
       throws UnreachableException, RefusedException {
     ObjectNode transaction = Json.object();
@@ -155,7 +155,23 @@ public final class LocalChain implements AutoCloseable {
     transaction.put("to", USDC.lower());
     transaction.put(
         "data", Hex.encode(Abi.call("mint(address,uint256)", Abi.word(account), Abi.word(atomic))));
-    rpc.ask("eth_sendTransaction", transaction);
+    awaitMined(rpc.ask("eth_sendTransaction", transaction).asString());
+  }
+
+  /** The chain answers before it mines. */
+  private void awaitMined(String transaction) throws UnreachableException, RefusedException {
+    long end = System.nanoTime() + START_PATIENCE.toNanos();
+    while (rpc.receipt(transaction).isEmpty()) {
+      if (System.nanoTime() > end) {
+        throw new UnreachableException("the local chain does not mine");
+      }
+      try {
+        Thread.sleep(5);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new UnreachableException("interrupted");
+      }
+    }
   }
 
   /** Test USDC that an account holds, in atomic units. */
