@@ -49,6 +49,7 @@ import java.util.function.BooleanSupplier;
 final class Gateway implements AutoCloseable {
   private final Deque<AutoCloseable> parts = new ArrayDeque<>();
   private int port;
+  private String gasPayer = "";
 
   private Gateway() {}
 
@@ -81,6 +82,7 @@ final class Gateway implements AutoCloseable {
     EvmChain chain =
         new JsonRpcChain(URI.create(c.rpc()), Duration.ofSeconds(c.rpcTimeoutSeconds()));
     EvmKey gasKey = home.evmKey("facilitator");
+    gasPayer = gasKey.address().toString();
     long chainId =
         Networks.evmChainId(c.network())
             .orElseThrow(
@@ -240,6 +242,11 @@ final class Gateway implements AutoCloseable {
       }
     }
     return HexFormat.of().formatHex(digest.digest());
+  }
+
+  /** The address that pays for gas. */
+  String gasPayer() {
+    return gasPayer;
   }
 
   int port() {

@@ -38,6 +38,8 @@ final class GatewayCommand implements Callable<Integer> {
                   stopped.countDown();
                 }));
     System.out.println("ready http://" + read.hostOrLoopback() + ":" + gateway.port());
+    System.out.println(
+        "gas is paid by " + gateway.gasPayer() + ": it needs some of the chain's coin");
     System.out.flush();
     stopped.await();
     return 0;
