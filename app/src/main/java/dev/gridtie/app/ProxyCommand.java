@@ -190,7 +190,7 @@ final class ProxyCommand implements Callable<Integer> {
                     "answer_lost",
                     "The proxy paid and got no answer: "
                         + lost.why()
-                        + ". The payment is on the buyer's balance."));
+                        + ". Send the same request again: the proxy uses the same payment."));
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();

@@ -1,5 +1,9 @@
 package dev.gridtie.x402.client;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.base.Hashes;
+import dev.gridtie.base.Hex;
 import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.Refusal;
 import java.io.IOException;
@@ -10,8 +14,10 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sends HTTP requests and pays for those that ask for it. A payment whose answer is lost is sent
@@ -25,6 +31,9 @@ public final class PayingClient {
   /** How often a paid request is sent, in all, before its answer counts as lost. */
   private static final int PAID_ATTEMPTS = 5;
 
+  /** How many payments whose answer has not come are remembered; the oldest goes first. */
+  private static final int UNANSWERED_MAX = 1024;
+
   private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(10);
   private static final Duration ANSWER_PATIENCE = Duration.ofSeconds(120);
   private static final Duration PAUSE = Duration.ofMillis(500);
@@ -34,6 +43,7 @@ public final class PayingClient {
           .version(HttpClient.Version.HTTP_1_1)
           .connectTimeout(CONNECT_PATIENCE)
           .build();
+  private final Map<String, Payer.Decision.Pay> unanswered = new LinkedHashMap<>();
   private final Payer payer;
   private final SpendingCaps caps;
 
@@ -69,6 +79,10 @@ public final class PayingClient {
    */
   public Result send(String method, URI url, Map<String, String> headers, byte[] body)
       throws IOException, InterruptedException {
+    Payer.Decision.Pay unanswered = unanswered(method, url, body, null);
+    if (unanswered != null) {
+      return sendPaid(method, url, headers, body, unanswered);
+    }
     HttpResponse<InputStream> first = once(method, url, headers, body);
     if (first.statusCode() != 402) {
       return new Result.Answered(first, BigInteger.ZERO);
@@ -109,6 +123,9 @@ public final class PayingClient {
     for (int attempt = 1; attempt <= PAID_ATTEMPTS; attempt++) {
       try {
         HttpResponse<InputStream> response = once(method, url, paid, body);
+        if (response.statusCode() == 503 && attempt == PAID_ATTEMPTS) {
+          Payer.Decision.Pay unused = unanswered(method, url, body, pay);
+        }
         if (response.statusCode() == 503 && attempt < PAID_ATTEMPTS) {
           response.body().close();
           lost = "the server says 503";
@@ -123,7 +140,27 @@ public final class PayingClient {
       }
       Thread.sleep(PAUSE.multipliedBy(attempt));
     }
+    Payer.Decision.Pay unused = unanswered(method, url, body, pay);
     return new Result.Lost(lost, pay.headerName(), pay.headerValue());
+  }
+
+  /**
+   * Notes a payment whose answer has not come, or takes the one noted for this request: a client
+   * that simply asks again must not pay again.
+   */
+  private Payer.Decision.@Nullable Pay unanswered(
+      String method, URI url, byte[] body, Payer.Decision.@Nullable Pay pay) {
+    String request = Hex.encode(Hashes.sha256((method + " " + url + "\n").getBytes(UTF_8), body));
+    synchronized (unanswered) {
+      if (pay == null) {
+        return unanswered.remove(request);
+      }
+      unanswered.put(request, pay);
+      if (unanswered.size() > UNANSWERED_MAX) {
+        unanswered.remove(unanswered.keySet().iterator().next());
+      }
+      return pay;
+    }
   }
 
   private HttpResponse<InputStream> once(

@@ -1,0 +1,92 @@
+package dev.gridtie.x402.client;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.sun.net.httpserver.HttpServer;
+import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.evm.exact.ExactClient;
+import dev.gridtie.x402.evm.exact.ExactServer;
+import dev.gridtie.x402.wire.PaymentRequired;
+import dev.gridtie.x402.wire.ResourceInfo;
+import java.math.BigInteger;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.URI;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.InstantSource;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class PayingClientIT {
+  private static final EvmAddress ANY = EvmAddress.of("0x90F79bf6EB2c4f870365E785982E1f101E93b906");
+
+  @TempDir Path directory;
+
+  @Test
+  void aRequestWhosePaidAnswerDidNotComeIsNotPaidAgainWhenItIsAskedAgain() throws Exception {
+    List<String> payments = new CopyOnWriteArrayList<>();
+    AtomicBoolean well = new AtomicBoolean();
+    String offer =
+        new PaymentRequired(
+                "pay",
+                new ResourceInfo("http://x", "x", "text/plain"),
+                List.of(
+                    new ExactServer("eip155:84532", ANY, 6, "USDC", "2", ANY, 60)
+                        .requirements(BigInteger.TEN)))
+            .toHeader();
+    HttpServer server =
+        HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+    server.createContext(
+        "/",
+        exchange -> {
+          try (exchange) {
+            String payment = exchange.getRequestHeaders().getFirst("PAYMENT-SIGNATURE");
+            if (payment != null) {
+              payments.add(payment);
+            }
+            exchange.getResponseHeaders().set("PAYMENT-REQUIRED", offer);
+            exchange.sendResponseHeaders(payment == null ? 402 : well.get() ? 200 : 503, -1);
+          }
+        });
+    server.start();
+    try {
+      SpendingCaps caps =
+          new SpendingCaps(
+              BigInteger.TEN,
+              BigInteger.valueOf(100),
+              directory.resolve("s.json"),
+              InstantSource.system());
+      ExactClient signer =
+          new ExactClient(
+              EvmKey.random(new SecureRandom()), InstantSource.system(), new SecureRandom());
+      PayingClient client =
+          new PayingClient(
+              new Payer(
+                  List.of(signer),
+                  new Payer.Limits(BigInteger.TEN, List.of("eip155:84532"), List.of())),
+              caps);
+      URI url = URI.create("http://127.0.0.1:" + server.getAddress().getPort() + "/");
+      byte[] body = "question".getBytes(UTF_8);
+      assertThat(status(client.send("POST", url, Map.of(), body))).isEqualTo(503);
+      well.set(true);
+      assertThat(status(client.send("POST", url, Map.of(), body))).isEqualTo(200);
+      assertThat(payments.stream().distinct()).hasSize(1);
+      assertThat(caps.spentToday()).isEqualTo(BigInteger.TEN);
+      assertThat(status(client.send("POST", url, Map.of(), body))).isEqualTo(200);
+      assertThat(payments.stream().distinct()).as("a new question is a new payment").hasSize(2);
+    } finally {
+      server.stop(0);
+    }
+  }
+
+  private static int status(PayingClient.Result result) {
+    return ((PayingClient.Result.Answered) result).response().statusCode();
+  }
+}
