@@ -2,29 +2,54 @@ package dev.gridtie.app;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.base.Secret;
+import dev.gridtie.gateway.account.KeyBook;
+import dev.gridtie.gateway.account.KeyStore;
+import dev.gridtie.gateway.account.UsageLog;
+import dev.gridtie.gateway.account.UsageStore;
+import dev.gridtie.gateway.answer.AnswerSource;
+import dev.gridtie.gateway.catalog.Breaker;
 import dev.gridtie.gateway.catalog.Catalog;
-import dev.gridtie.gateway.catalog.ModelOffer;
+import dev.gridtie.gateway.catalog.Channel;
+import dev.gridtie.gateway.catalog.DataPolicy;
+import dev.gridtie.gateway.catalog.Endpoint;
+import dev.gridtie.gateway.catalog.Feature;
+import dev.gridtie.gateway.catalog.Health;
+import dev.gridtie.gateway.catalog.Model;
+import dev.gridtie.gateway.catalog.Prices;
 import dev.gridtie.gateway.edge.EdgeServer;
+import dev.gridtie.gateway.edge.Services;
 import dev.gridtie.gateway.gate.DeskParts;
 import dev.gridtie.gateway.gate.PaymentDesk;
 import dev.gridtie.gateway.gate.PaymentStore;
+import dev.gridtie.gateway.provider.EngineSource;
+import dev.gridtie.gateway.provider.HttpSource;
+import dev.gridtie.gateway.provider.Upstream;
 import dev.gridtie.gateway.receipts.ReceiptSigner;
-import dev.gridtie.gateway.relay.AnswerSource;
-import dev.gridtie.gateway.relay.EngineSource;
-import dev.gridtie.gateway.relay.HttpSource;
+import dev.gridtie.gateway.relay.HedgeBudget;
+import dev.gridtie.gateway.relay.Relay;
+import dev.gridtie.gateway.route.Affinity;
+import dev.gridtie.gateway.route.Router;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.ledger.Database;
+import dev.gridtie.wire.chat.Dialect;
+import dev.gridtie.x402.client.Payer;
+import dev.gridtie.x402.client.SpendingCaps;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.JsonRpcChain;
 import dev.gridtie.x402.evm.Sender;
+import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.evm.exact.ExactFacilitator;
 import dev.gridtie.x402.evm.exact.ExactServer;
 import dev.gridtie.x402.wire.Networks;
 import io.vertx.core.Vertx;
 import io.vertx.core.VertxOptions;
+import io.vertx.core.http.HttpClient;
+import io.vertx.core.http.HttpClientOptions;
+import io.vertx.core.http.PoolOptions;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -39,9 +64,12 @@ import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.EnumSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 
@@ -69,6 +97,12 @@ final class Gateway implements AutoCloseable {
     }
   }
 
+  private static List<String> schema() {
+    List<String> statements = new ArrayList<>(PaymentStore.SCHEMA);
+    statements.addAll(UsageStore.SCHEMA);
+    return statements;
+  }
+
   private <T extends AutoCloseable> T opened(T part) {
     parts.push(part);
     return part;
@@ -76,8 +110,7 @@ final class Gateway implements AutoCloseable {
 
   private void wire(GatewayConfig config, Home home, Install install) throws IOException {
     home.create();
-    Database database =
-        opened(Database.open(Database.file(home.path()), () -> PaymentStore.SCHEMA));
+    Database database = opened(Database.open(Database.file(home.path()), Gateway::schema));
     GatewayConfig.Chain c = config.chain();
     EvmChain chain =
         new JsonRpcChain(URI.create(c.rpc()), Duration.ofSeconds(c.rpcTimeoutSeconds()));
@@ -106,11 +139,19 @@ final class Gateway implements AutoCloseable {
             c.validSeconds());
     Vertx vertx = Vertx.vertx(new VertxOptions().setPreferNativeTransport(true));
     opened(() -> vertx.close().toCompletionStage().toCompletableFuture().get(2, TimeUnit.SECONDS));
-    List<ModelOffer> offers = new ArrayList<>();
+    HttpClient client = upstreamClient(vertx);
+    List<Model> own = new ArrayList<>();
     for (GatewayConfig.Model model : config.models()) {
-      offers.add(offer(model, home, install, vertx));
+      own.add(model(model, home, install, client));
     }
-    Catalog catalog = new Catalog(offers);
+    Catalog catalog = new Catalog(own);
+    if (config.catalog() != null) {
+      CatalogBuilder builder =
+          new CatalogBuilder(client, CLOCK, System::getenv, payers(config, home));
+      opened(new CatalogFollower(Path.of(config.catalog()), builder, own, catalog));
+    }
+    SecureRandom random = new SecureRandom();
+    Relay relay = new Relay(vertx, random, new HedgeBudget(config.hedgePercent()));
     PaymentDesk desk =
         new PaymentDesk(
             new DeskParts(
@@ -119,29 +160,44 @@ final class Gateway implements AutoCloseable {
                 facilitator,
                 chain,
                 sender,
+                relay,
                 new Till(c.network() + ":" + token.lower(), payTo.lower()),
                 new ReceiptSigner(home.receiptKey()),
-                InstantSource.system(),
-                new SecureRandom(),
+                CLOCK,
+                random,
                 Duration.ofHours(config.limitsOrDefault().answersKeptHours())));
     desk.start();
     opened(desk);
+    KeyBook keys = opened(new KeyBook(KeyStore.open(KeyStore.file(home.path())), CLOCK));
+    database.read(
+        connection -> {
+          UsageStore.forEach(connection, keys::replay);
+          return true;
+        });
+    UsageLog usage = opened(new UsageLog(database));
     GatewayConfig.Limits l = config.limitsOrDefault();
     EdgeServer edge =
         opened(
             new EdgeServer(
                 vertx,
-                catalog,
-                desk,
-                charge,
+                new Services(
+                    catalog,
+                    new Router(random),
+                    new Affinity(CLOCK),
+                    relay,
+                    desk,
+                    charge,
+                    keys,
+                    usage,
+                    database,
+                    CLOCK,
+                    random),
                 new EdgeServer.Limits(
                     l.bodyBytes(),
                     Duration.ofSeconds(l.bodySeconds()),
                     l.concurrent(),
                     Duration.ofSeconds(120)),
-                health(chain, chainId, offers),
-                InstantSource.system(),
-                new SecureRandom()));
+                health(chain, chainId, own)));
     port =
         edge.listen(
             config.hostOrLoopback(),
@@ -149,10 +205,29 @@ final class Gateway implements AutoCloseable {
             config.publicUrl() == null ? "" : config.publicUrl());
   }
 
+  private static final InstantSource CLOCK = InstantSource.system();
+
+  private static final int UPSTREAM_CONNECTIONS_MAX = 8192;
+
+  /**
+   * How long an unused connection is kept; well below the time after which the server may close it.
+   */
+  private static final int UPSTREAM_UNUSED_SECONDS_MAX = 20;
+
+  private static HttpClient upstreamClient(Vertx vertx) {
+    return vertx.createHttpClient(
+        new HttpClientOptions()
+            .setKeepAliveTimeout(UPSTREAM_UNUSED_SECONDS_MAX)
+            .setTcpNoDelay(true)
+            .setDecompressionSupported(true),
+        new PoolOptions().setHttp1MaxSize(UPSTREAM_CONNECTIONS_MAX));
+  }
+
   private static Map<String, BooleanSupplier> health(
-      EvmChain chain, long chainId, List<ModelOffer> offers) {
+      EvmChain chain, long chainId, List<Model> models) {
     return Map.of(
-        "engine", () -> offers.stream().allMatch(o -> o.source().isReady()),
+        "engine",
+            () -> models.stream().allMatch(m -> m.endpoints().stream().allMatch(Endpoint::isReady)),
         "chain",
             () -> {
               try {
@@ -163,6 +238,26 @@ final class Gateway implements AutoCloseable {
             });
   }
 
+  /** Other gateways are paid from a wallet of this home, within limits, and remembered on disk. */
+  private static CatalogBuilder.Payers payers(GatewayConfig config, Home home) {
+    return (perRequest, perDay) -> {
+      SpendingCaps caps =
+          new SpendingCaps(
+              UpFile.atomic("payMaxUsdPerRequest", perRequest),
+              UpFile.atomic("payMaxUsdPerDay", perDay),
+              home.path().resolve("upstream-spending.json"),
+              CLOCK);
+      Payer payer =
+          new Payer(
+              List.of(new ExactClient(home.evmKey("upstream"), CLOCK, new SecureRandom())),
+              new Payer.Limits(
+                  caps.perRequestMax(),
+                  List.of(config.chain().network()),
+                  List.of(config.chain().token())));
+      return new UpstreamPayment(payer, caps);
+    };
+  }
+
   private static EvmAddress address(String key, String value) throws IOException {
     try {
       return EvmAddress.of(value);
@@ -171,19 +266,23 @@ final class Gateway implements AutoCloseable {
     }
   }
 
-  private ModelOffer offer(GatewayConfig.Model model, Home home, Install install, Vertx vertx)
+  private Model model(GatewayConfig.Model model, Home home, Install install, HttpClient client)
       throws IOException {
-    PicoUsd prompt = perToken("promptUsdPerMillion", model.promptUsdPerMillion());
-    PicoUsd completion = perToken("completionUsdPerMillion", model.completionUsdPerMillion());
+    Prices prices =
+        Prices.of(
+            perToken("promptUsdPerMillion", model.promptUsdPerMillion()),
+            perToken("completionUsdPerMillion", model.completionUsdPerMillion()));
     if (model.upstream() != null) {
-      if (!prompt.isZero() || !completion.isZero()) {
-        throw new IOException(
-            "model "
-                + model.id()
-                + ": an upstream counts no tokens in advance, so its model must be free of charge");
-      }
-      AnswerSource source = new HttpSource(vertx, URI.create(model.upstream()), model.id());
-      return offer(model, prompt, completion, "", 0, source);
+      Upstream upstream =
+          new Upstream(
+              Dialect.OPENAI,
+              false,
+              URI.create(model.upstream()),
+              model.id(),
+              new Secret(""),
+              UPSTREAM_IMAGE_TOKENS_MAX);
+      AnswerSource source = new HttpSource(client, upstream, Optional.empty());
+      return offered(model, prices, "upstream", Optional.of(Dialect.OPENAI), "", 0, source);
     }
     if (model.file() == null) {
       throw new IOException("model " + model.id() + " needs a file or an upstream");
@@ -203,26 +302,37 @@ final class Gateway implements AutoCloseable {
                     model.threads(),
                     home.logs().resolve("engine.log"))));
     long created = Files.getLastModifiedTime(file).toInstant().getEpochSecond();
-    return offer(model, prompt, completion, sha256(file), created, new EngineSource(engine));
+    AnswerSource source = new EngineSource(engine);
+    return offered(model, prices, "local", Optional.empty(), sha256(file), created, source);
   }
 
-  private static ModelOffer offer(
+  private static final int UPSTREAM_IMAGE_TOKENS_MAX = 4096;
+
+  private static Model offered(
       GatewayConfig.Model model,
-      PicoUsd prompt,
-      PicoUsd completion,
+      Prices prices,
+      String provider,
+      Optional<Dialect> dialect,
       String build,
       long created,
       AnswerSource source) {
-    return new ModelOffer(
-        model.id(),
-        prompt,
-        completion,
-        model.contextTokens(),
-        model.defaultMaxTokens(),
-        model.quantization(),
-        build,
-        created,
-        source);
+    Endpoint endpoint =
+        new Endpoint(
+            provider,
+            provider,
+            dialect,
+            prices,
+            model.contextTokens(),
+            model.contextTokens(),
+            model.quantization(),
+            Set.of("local"),
+            DataPolicy.OWN,
+            dialect.isPresent() ? EnumSet.allOf(Feature.class) : Set.of(),
+            build,
+            List.of(new Channel(model.id(), source, new Breaker(CLOCK))),
+            new Health(CLOCK));
+    return new Model(
+        model.id(), model.id(), "", created, model.defaultMaxTokens(), List.of(endpoint));
   }
 
   private static PicoUsd perToken(String key, String usdPerMillion) throws IOException {

@@ -3,14 +3,9 @@ package dev.gridtie.app;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.io.IOException;
 import java.math.BigInteger;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.core.JacksonException;
-import tools.jackson.databind.DeserializationFeature;
-import tools.jackson.databind.exc.PropertyBindingException;
-import tools.jackson.dataformat.yaml.YAMLMapper;
 
 /**
  * A gateway's configuration, as its YAML file has it. Names end in their unit; a key that is not
@@ -20,6 +15,9 @@ import tools.jackson.dataformat.yaml.YAMLMapper;
  * @param port to listen on; 0 takes a free one
  * @param publicUrl under which clients reach it; empty for the address it listens on
  * @param payTo the address that receives payments
+ * @param models that engines on this machine run, and free ones behind a server that needs no key
+ * @param catalog the file that names hosted models, beside this one; read again when it changes
+ * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
 record GatewayConfig(
     @Nullable String host,
@@ -28,6 +26,8 @@ record GatewayConfig(
     @JsonProperty(required = true) String payTo,
     @JsonProperty(required = true) Chain chain,
     @JsonProperty(required = true) List<Model> models,
+    @Nullable String catalog,
+    int hedgePercent,
     @Nullable Limits limits) {
 
   /**
@@ -135,29 +135,6 @@ record GatewayConfig(
    * @throws IOException naming the line and the key that is wrong
    */
   static GatewayConfig read(Path file) throws IOException {
-    if (!Files.isReadable(file)) {
-      throw new IOException(
-          "there is no configuration to read at " + file + "; docs/gateway.md shows one");
-    }
-    YAMLMapper mapper =
-        YAMLMapper.builder()
-            .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            .disable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
-            .build();
-    try {
-      return mapper.readValue(Files.readAllBytes(file), GatewayConfig.class);
-    } catch (PropertyBindingException e) {
-      throw new IOException(
-          file
-              + ": unknown key '"
-              + e.getPropertyName()
-              + "'; known here are "
-              + e.getKnownPropertyIds());
-    } catch (JacksonException e) {
-      var at = e.getLocation();
-      String line = at == null || at.getLineNr() < 1 ? "" : " line " + at.getLineNr();
-      throw new IOException(
-          file + line + ": " + e.getOriginalMessage().lines().findFirst().orElse(""));
-    }
+    return YamlFile.read(file, GatewayConfig.class);
   }
 }

@@ -207,6 +207,8 @@ final class UpCommand implements Callable<Integer> {
             0,
             0),
         models,
+        null,
+        0,
         null);
   }
 

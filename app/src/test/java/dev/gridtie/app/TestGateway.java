@@ -100,6 +100,8 @@ final class TestGateway implements AutoCloseable {
         new GatewayConfig.Chain(
             rpc.url().toString(), NETWORK, LocalChain.USDC.toString(), "USDC", "2", 6, 0, 2, 2, 60),
         models,
+        null,
+        0,
         new GatewayConfig.Limits(0, 2, 0, 0));
   }
 

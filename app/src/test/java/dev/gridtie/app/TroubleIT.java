@@ -255,6 +255,8 @@ class TroubleIT {
                 usual.payTo(),
                 usual.chain(),
                 usual.models(),
+                null,
+                0,
                 new GatewayConfig.Limits(0, 0, 1, 0)));
     String payment = world.sign(body);
     AtomicBoolean hold = new AtomicBoolean(true);

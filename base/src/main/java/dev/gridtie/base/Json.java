@@ -68,6 +68,11 @@ public final class Json {
     }
   }
 
+  /** Says that something is not the JSON that was expected. */
+  public static MalformedJsonException malformed(String message) {
+    return new MalformedJsonException(message);
+  }
+
   /** Reads JSON that this program wrote itself. */
   public static JsonNode trusted(String json) {
     return MAPPER.readTree(json);

@@ -8,23 +8,41 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
-/** The models offered, by name. */
+/**
+ * The models offered, by name. State: one map, replaced as a whole; a request keeps the models it
+ * found.
+ */
 public final class Catalog {
-  private final Map<String, ModelOffer> models = new LinkedHashMap<>();
+  private volatile Map<String, Model> models;
 
-  public Catalog(List<ModelOffer> offers) {
-    for (ModelOffer offer : offers) {
-      if (models.put(offer.id(), offer) != null) {
-        throw new IllegalArgumentException("model " + offer.id() + " is offered twice");
-      }
-    }
+  public Catalog(List<Model> offered) {
+    this.models = byName(offered);
   }
 
-  public Optional<ModelOffer> find(String id) {
+  private static Map<String, Model> byName(List<Model> offered) {
+    Map<String, Model> models = new LinkedHashMap<>();
+    for (Model model : offered) {
+      if (models.put(model.id(), model) != null) {
+        throw new IllegalArgumentException("model " + model.id() + " is offered twice");
+      }
+    }
+    return models;
+  }
+
+  /**
+   * Offers these from now on, and no others.
+   *
+   * @throws IllegalArgumentException where a name stands twice; then nothing has changed
+   */
+  public void replace(List<Model> offered) {
+    models = byName(offered);
+  }
+
+  public Optional<Model> find(String id) {
     return Optional.ofNullable(models.get(id));
   }
 
-  public Collection<ModelOffer> all() {
+  public Collection<Model> all() {
     return models.values();
   }
 

@@ -1,11 +1,10 @@
 package dev.gridtie.gateway.edge;
 
 import dev.gridtie.base.Json;
-import dev.gridtie.gateway.catalog.Catalog;
-import dev.gridtie.gateway.catalog.ModelOffer;
-import dev.gridtie.gateway.gate.PaymentDesk;
+import dev.gridtie.gateway.account.Account;
 import dev.gridtie.wire.ApiError;
-import dev.gridtie.x402.server.ChargeScheme;
+import dev.gridtie.wire.gemini.GeminiTranslator;
+import io.vertx.core.Context;
 import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpMethod;
@@ -14,7 +13,6 @@ import io.vertx.core.http.HttpServerOptions;
 import io.vertx.core.http.HttpServerRequest;
 import java.io.IOException;
 import java.time.Duration;
-import java.time.InstantSource;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
@@ -26,8 +24,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
-import java.util.random.RandomGenerator;
-import tools.jackson.databind.node.ArrayNode;
+import java.util.function.Function;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
@@ -43,12 +40,10 @@ public final class EdgeServer implements AutoCloseable {
   private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
   private final Semaphore concurrent;
   private final Limits limits;
-  private final Catalog catalog;
-  private final PaymentDesk desk;
-  private final ChargeScheme charge;
+  private final Services services;
+  private final Listings listings;
+  private final AccountPages accounts;
   private final Map<String, BooleanSupplier> health;
-  private final InstantSource clock;
-  private final RandomGenerator random;
   private volatile ChatHandler chat;
 
   /**
@@ -69,23 +64,14 @@ public final class EdgeServer implements AutoCloseable {
    * @param health what must be well for a paid request to succeed, by name
    */
   public EdgeServer(
-      Vertx vertx,
-      Catalog catalog,
-      PaymentDesk desk,
-      ChargeScheme charge,
-      Limits limits,
-      Map<String, BooleanSupplier> health,
-      InstantSource clock,
-      RandomGenerator random) {
-    this.catalog = catalog;
-    this.desk = desk;
-    this.charge = charge;
+      Vertx vertx, Services services, Limits limits, Map<String, BooleanSupplier> health) {
+    this.services = services;
+    this.listings = new Listings(services.catalog());
+    this.accounts = new AccountPages(services.database());
     this.limits = limits;
     this.health = Map.copyOf(health);
     this.concurrent = new Semaphore(limits.concurrentMax());
     this.vertx = vertx;
-    this.clock = clock;
-    this.random = random;
     this.server =
         vertx.createHttpServer(
             new HttpServerOptions()
@@ -96,7 +82,7 @@ public final class EdgeServer implements AutoCloseable {
                 .setIdleTimeout((int) limits.idle().toSeconds())
                 .setHandle100ContinueAutomatically(true)
                 .setTcpNoDelay(true));
-    this.chat = new ChatHandler(catalog, desk, charge, "", clock, random);
+    this.chat = new ChatHandler(services, "");
   }
 
   /**
@@ -117,7 +103,7 @@ public final class EdgeServer implements AutoCloseable {
               .get(30, TimeUnit.SECONDS)
               .actualPort();
       String url = publicUrl.isEmpty() ? "http://" + host + ":" + actual : publicUrl;
-      chat = new ChatHandler(catalog, desk, charge, url, clock, random);
+      chat = new ChatHandler(services, url);
       return actual;
     } catch (ExecutionException e) {
       throw new IOException("cannot listen on " + host + ":" + port + ": " + e.getMessage(), e);
@@ -133,11 +119,38 @@ public final class EdgeServer implements AutoCloseable {
   // On the event loop
 
   private void route(HttpServerRequest request) {
+    String path = request.path() == null ? "" : request.path();
+    Optional<Inbound> inbound = Inbound.at(path, request.query());
+    if (inbound.isPresent()) {
+      Inbound door = inbound.get();
+      Reply reply =
+          new Reply(
+              request.response(),
+              door.openRouter() ? OpenRouterErrors::of : door.translator()::writeError);
+      long received = System.nanoTime();
+      Context context = vertx.getOrCreateContext();
+      post(
+          request,
+          reply,
+          body ->
+              chat.handle(
+                  new Asked(
+                      door, request.headers(), request.query(), body, reply, context, received)));
+      return;
+    }
+    if (path.startsWith("/api/v1/")) {
+      openRouter(request, path.substring("/api/v1".length()));
+    } else if (path.startsWith("/v1beta/models")) {
+      gemini(request, path.substring("/v1beta/models".length()));
+    } else {
+      page(request, path);
+    }
+  }
+
+  private void page(HttpServerRequest request, String path) {
     Reply reply = new Reply(request.response());
-    String path = request.path();
-    switch (path == null ? "" : path) {
-      case ChatHandler.PATH -> post(request, reply);
-      case "/v1/models" -> get(request, reply, r -> models(r));
+    switch (path) {
+      case "/v1/models" -> get(request, reply, r -> models(request, r));
       case "/health/live" ->
           health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
       case "/health/ready" -> health(request, reply, this::ready);
@@ -145,15 +158,89 @@ public final class EdgeServer implements AutoCloseable {
           get(request, reply, r -> receipt(p.substring("/v1/receipts/".length()), r));
       case String p when p.startsWith("/v1/models/") ->
           get(request, reply, r -> model(p.substring("/v1/models/".length()), r));
-      default ->
-          refuse(
-              request,
-              reply,
-              ApiError.of(
-                  ApiError.Kind.NOT_FOUND,
-                  "not_found",
-                  "There is nothing here. Try POST /v1/chat/completions, GET /v1/models or GET /v1/receipts/{id}."));
+      default -> refuse(request, reply, nothingHere());
     }
+  }
+
+  private static ApiError nothingHere() {
+    return ApiError.of(
+        ApiError.Kind.NOT_FOUND,
+        "not_found",
+        "There is nothing here. Try POST /v1/chat/completions, /v1/responses, /v1/messages or"
+            + " /v1beta/models/MODEL:generateContent, GET /v1/models or GET /v1/receipts/{id}.");
+  }
+
+  /** OpenRouter's pages, but for conversations. */
+  private void openRouter(HttpServerRequest request, String path) {
+    Reply reply = new Reply(request.response(), OpenRouterErrors::of);
+    switch (path) {
+      case "/models" -> get(request, reply, r -> r.sendQuietly(200, listings.openRouter()));
+      case "/providers" -> get(request, reply, r -> r.sendQuietly(200, listings.providers()));
+      case "/key", "/auth/key" -> account(request, reply, a -> Optional.of(AccountPages.key(a)));
+      case "/credits" -> account(request, reply, a -> Optional.of(AccountPages.credits(a)));
+      case "/generation" ->
+          account(
+              request, reply, a -> accounts.generation(a, String.valueOf(request.getParam("id"))));
+      case String p when p.startsWith("/models/") && p.endsWith("/endpoints") -> {
+        String id = p.substring("/models/".length(), p.length() - "/endpoints".length());
+        get(request, reply, r -> found(r, listings.endpoints(decoded(id)), NO_MODEL));
+      }
+      default -> refuse(request, reply, nothingHere());
+    }
+  }
+
+  private void gemini(HttpServerRequest request, String path) {
+    Reply reply = new Reply(request.response(), new GeminiTranslator(false)::writeError);
+    if (path.isEmpty() || path.equals("/")) {
+      get(request, reply, r -> r.sendQuietly(200, listings.gemini()));
+    } else {
+      get(request, reply, r -> found(r, listings.gemini(decoded(path.substring(1))), NO_MODEL));
+    }
+  }
+
+  private static final ApiError NO_MODEL =
+      ApiError.of(
+          ApiError.Kind.NOT_FOUND,
+          "model_not_found",
+          "There is no such model. GET /v1/models lists all.");
+
+  private static void found(Reply reply, Optional<ObjectNode> page, ApiError otherwise) {
+    if (page.isPresent()) {
+      reply.sendQuietly(200, page.get());
+    } else {
+      reply.error(otherwise);
+    }
+  }
+
+  private static String decoded(String path) {
+    try {
+      return java.net.URLDecoder.decode(path, java.nio.charset.StandardCharsets.UTF_8);
+    } catch (IllegalArgumentException e) {
+      return path;
+    }
+  }
+
+  /** A page about the key that asks for it. */
+  private void account(
+      HttpServerRequest request, Reply reply, Function<Account, Optional<ObjectNode>> page) {
+    get(
+        request,
+        reply,
+        r -> {
+          Optional<Account> account =
+              Credentials.key(request.headers(), request.query()).flatMap(services.keys()::open);
+          if (account.isEmpty()) {
+            r.error(ChatHandler.unknownKey());
+          } else {
+            found(
+                r,
+                page.apply(account.get()),
+                ApiError.of(
+                    ApiError.Kind.NOT_FOUND,
+                    "generation_not_found",
+                    "There is no such generation of this key. It is written down a moment after its answer."));
+          }
+        });
   }
 
   private void refuse(HttpServerRequest request, Reply reply, ApiError error) {
@@ -167,6 +254,7 @@ public final class EdgeServer implements AutoCloseable {
     } else if (!concurrent.tryAcquire()) {
       refuse(request, reply, busy());
     } else {
+      reply.whenOver(concurrent::release);
       serve(() -> handler.accept(reply), reply);
     }
   }
@@ -192,7 +280,7 @@ public final class EdgeServer implements AutoCloseable {
         "Too many requests are being served; come again in a second.");
   }
 
-  private void post(HttpServerRequest request, Reply reply) {
+  private void post(HttpServerRequest request, Reply reply, Consumer<byte[]> handler) {
     if (request.method() != HttpMethod.POST) {
       refuse(request, reply, notAllowed("POST"));
       return;
@@ -213,14 +301,15 @@ public final class EdgeServer implements AutoCloseable {
       refuse(request, reply, busy());
       return;
     }
-    readBody(request, reply);
+    reply.whenOver(concurrent::release);
+    readBody(request, reply, handler);
   }
 
   /**
    * Collects the body within its bounds of size and time, and then serves the request. Holds a
-   * permit.
+   * permit, which goes back when the answer is over.
    */
-  private void readBody(HttpServerRequest request, Reply reply) {
+  private void readBody(HttpServerRequest request, Reply reply, Consumer<byte[]> handler) {
     Buffer body = Buffer.buffer();
     AtomicBoolean over = new AtomicBoolean();
     long timer =
@@ -235,7 +324,6 @@ public final class EdgeServer implements AutoCloseable {
         e -> {
           if (over.compareAndSet(false, true)) {
             vertx.cancelTimer(timer);
-            concurrent.release();
           }
         });
     request.handler(
@@ -255,7 +343,7 @@ public final class EdgeServer implements AutoCloseable {
         v -> {
           if (over.compareAndSet(false, true)) {
             vertx.cancelTimer(timer);
-            serve(() -> chat.handle(request.headers(), body.getBytes(), reply), reply);
+            serve(() -> handler.accept(body.getBytes()), reply);
           }
         });
   }
@@ -265,12 +353,8 @@ public final class EdgeServer implements AutoCloseable {
     reply.header("Connection", "close");
     threads.execute(
         () -> {
-          try {
-            reply.error(error);
-            var unused = request.connection().close();
-          } finally {
-            concurrent.release();
-          }
+          reply.error(error);
+          var unused = request.connection().close();
         });
   }
 
@@ -288,7 +372,7 @@ public final class EdgeServer implements AutoCloseable {
         "The body exceeds " + limits.bodyBytesMax() + " bytes.");
   }
 
-  /** Runs a handler on a thread of its own and gives the permit back when it is done. */
+  /** Runs a handler on a thread of its own. */
   private void serve(Runnable handler, Reply reply) {
     threads.execute(
         () -> {
@@ -299,8 +383,6 @@ public final class EdgeServer implements AutoCloseable {
             reply.error(
                 ApiError.of(
                     ApiError.Kind.INTERNAL, "internal_error", "Something went wrong on our side."));
-          } finally {
-            concurrent.release();
           }
         });
   }
@@ -319,45 +401,18 @@ public final class EdgeServer implements AutoCloseable {
     reply.sendQuietly(all ? 200 : 503, json);
   }
 
-  private void models(Reply reply) {
-    ObjectNode json = Json.object();
-    json.put("object", "list");
-    ArrayNode data = json.putArray("data");
-    catalog.all().forEach(m -> data.add(describe(m)));
-    reply.sendQuietly(200, json);
+  /** Anthropic's clients say who they are by a header. */
+  private void models(HttpServerRequest request, Reply reply) {
+    boolean anthropic = request.getHeader("anthropic-version") != null;
+    reply.sendQuietly(200, anthropic ? listings.anthropic() : listings.openAi());
   }
 
   private void model(String id, Reply reply) {
-    Optional<ModelOffer> offer =
-        catalog.find(java.net.URLDecoder.decode(id, java.nio.charset.StandardCharsets.UTF_8));
-    if (offer.isPresent()) {
-      reply.sendQuietly(200, describe(offer.get()));
-    } else {
-      reply.error(
-          ApiError.of(
-              ApiError.Kind.NOT_FOUND,
-              "model_not_found",
-              "There is no such model. GET /v1/models lists all."));
-    }
-  }
-
-  private static ObjectNode describe(ModelOffer offer) {
-    ObjectNode json = Json.object();
-    json.put("id", offer.id());
-    json.put("object", "model");
-    json.put("created", offer.created());
-    json.put("owned_by", "gridtie");
-    json.put("context_length", offer.contextTokens());
-    json.put("quantization", offer.quantization());
-    ObjectNode pricing = json.putObject("pricing");
-    pricing.put("unit", "USD per token");
-    pricing.put("prompt", offer.promptPrice().dollars());
-    pricing.put("completion", offer.completionPrice().dollars());
-    return json;
+    found(reply, listings.openAi(decoded(id)), NO_MODEL);
   }
 
   private void receipt(String id, Reply reply) {
-    Optional<String> receipt = desk.receipt(id);
+    Optional<String> receipt = services.desk().receipt(id);
     if (receipt.isEmpty()) {
       reply.error(
           ApiError.of(

@@ -1,6 +1,7 @@
 package dev.gridtie.gateway.edge;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.gateway.answer.AnswerSource.Running;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.openai.ErrorEnvelope;
 import io.vertx.core.Future;
@@ -11,38 +12,75 @@ import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * One HTTP answer, written from a thread that may block. What it says was written was taken by the
- * operating system; a client that takes nothing for too long counts as gone.
+ * One HTTP answer. Written either from a thread that may block, and then what it says was written
+ * was taken by the operating system; or piece by piece on the event loop, and then the source is
+ * asked to wait while the client is slow. A client that takes nothing for too long counts as gone.
  */
 final class Reply {
   /** How long a client may take no byte. */
   private static final Duration STALL_MAX = Duration.ofSeconds(30);
 
   private final HttpServerResponse response;
+  private final Function<ApiError, ObjectNode> errorForm;
+  private final AtomicBoolean closed = new AtomicBoolean();
   private volatile boolean gone;
+  private volatile @Nullable Runnable whenGone;
+  private volatile @Nullable Runnable whenOver;
 
   /** The client is not there any more. */
   static final class GoneException extends Exception {
     private static final long serialVersionUID = 1L;
   }
 
-  Reply(HttpServerResponse response) {
+  /**
+   * @param errorForm how the client's dialect writes an error
+   */
+  Reply(HttpServerResponse response, Function<ApiError, ObjectNode> errorForm) {
     this.response = response;
+    this.errorForm = errorForm;
     response.exceptionHandler(e -> gone = true);
+    response.endHandler(v -> over());
+    response.closeHandler(
+        v -> {
+          Runnable action = whenGone;
+          if (!response.ended()) {
+            gone = true;
+            if (action != null) {
+              action.run();
+            }
+          }
+          over();
+        });
+  }
+
+  Reply(HttpServerResponse response) {
+    this(response, ErrorEnvelope::of);
+  }
+
+  private void over() {
+    Runnable action = whenOver;
+    if (action != null && closed.compareAndSet(false, true)) {
+      action.run();
+    }
+  }
+
+  /** Runs {@code action} once, when the answer has been written or the client is gone. */
+  void whenOver(Runnable action) {
+    whenOver = action;
+    if (response.ended() || response.closed()) {
+      over();
+    }
   }
 
   /** Runs {@code action} where the client goes away before the answer is written. */
   void whenGone(Runnable action) {
-    response.closeHandler(
-        v -> {
-          if (!response.ended()) {
-            gone = true;
-            action.run();
-          }
-        });
+    whenGone = action;
     if (response.closed() && !response.ended()) {
       gone = true;
       action.run();
@@ -53,10 +91,20 @@ final class Reply {
     return gone;
   }
 
+  int status() {
+    return response.getStatusCode();
+  }
+
+  long bytesWritten() {
+    return response.bytesWritten();
+  }
+
   Reply header(String name, String value) {
     response.putHeader(name, value);
     return this;
   }
+
+  // From a thread that may block
 
   /** Sends a whole answer. */
   void send(int status, String contentType, byte[] body) throws GoneException {
@@ -64,17 +112,37 @@ final class Reply {
     await(response.end(Buffer.buffer(body)));
   }
 
+  /** Writes a part of a stream and waits until it has gone out. */
+  void write(Buffer bytes) throws GoneException {
+    await(response.write(bytes));
+  }
+
+  void end(Buffer bytes) throws GoneException {
+    await(response.end(bytes));
+  }
+
+  // From any thread
+
   /** Sends a whole answer, whether anybody is there or not. */
   void sendQuietly(int status, ObjectNode json) {
-    try {
-      send(status, "application/json", Json.writeBytes(json));
-    } catch (GoneException e) {
-      // Nobody is there to be told.
+    sendWhole(status, "application/json", Buffer.buffer(Json.writeBytes(json)));
+  }
+
+  /** Sends a whole answer; never blocks. */
+  void sendWhole(int status, String contentType, Buffer body) {
+    if (!gone && !response.ended()) {
+      response.setStatusCode(status).putHeader("Content-Type", contentType);
+      Future<Void> unused = response.end(body);
     }
   }
 
   void error(ApiError error) {
-    error(error, ErrorEnvelope.of(error), Map.of());
+    error(error, errorBody(error), Map.of());
+  }
+
+  /** An error as the client's dialect writes it. */
+  ObjectNode errorBody(ApiError error) {
+    return errorForm.apply(error);
   }
 
   /**
@@ -94,22 +162,32 @@ final class Reply {
     sendQuietly(error.kind().status(), body);
   }
 
-  /** Begins a stream of server-sent events. */
-  void beginEvents() {
+  /** Begins a stream. */
+  void beginStream(String contentType) {
     response
         .setChunked(true)
         .setStatusCode(200)
-        .putHeader("Content-Type", "text/event-stream; charset=utf-8")
+        .putHeader("Content-Type", contentType)
         .putHeader("X-Accel-Buffering", "no");
   }
 
-  /** Writes a part of a stream and waits until it has gone out. */
-  void write(String events) throws GoneException {
-    await(response.write(Buffer.buffer(events)));
+  /** Writes a part of a stream; where the client is slow, the source is asked to wait for it. */
+  void send(Buffer bytes, Running source) {
+    if (gone || bytes.length() == 0) {
+      return;
+    }
+    Future<Void> unused = response.write(bytes);
+    if (response.writeQueueFull()) {
+      source.pause();
+      response.drainHandler(v -> source.resume());
+    }
   }
 
-  void end(String events) throws GoneException {
-    await(response.end(Buffer.buffer(events)));
+  /** Writes the last part of a stream. */
+  void endStream(Buffer bytes) {
+    if (!gone) {
+      Future<Void> unused = response.end(bytes);
+    }
   }
 
   /** Breaks the connection, so that what was sent cannot be taken for whole. */

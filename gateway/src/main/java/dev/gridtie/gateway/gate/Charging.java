@@ -7,14 +7,17 @@ import dev.gridtie.base.Hex;
 import dev.gridtie.base.Ids;
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
-import dev.gridtie.gateway.catalog.ModelOffer;
+import dev.gridtie.gateway.answer.Answer;
+import dev.gridtie.gateway.catalog.Endpoint;
 import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
-import dev.gridtie.gateway.relay.Answer;
+import dev.gridtie.gateway.provider.PromptBound;
+import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.till.Till;
-import dev.gridtie.grid.engine.EndReason;
 import dev.gridtie.ledger.Entry;
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
 import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.wire.chat.FinishReason;
+import dev.gridtie.wire.chat.Usage;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -32,8 +35,13 @@ final class Charging {
   }
 
   /** The id of the answer that a payment pays for: the same however often it is asked for. */
+  static String answerIdDigits(String paymentKey) {
+    return Ids.derived("answer " + paymentKey);
+  }
+
+  /** The same, as chat completions write it. */
   static String answerId(String paymentKey) {
-    return "chatcmpl-" + Ids.derived("answer " + paymentKey);
+    return "chatcmpl-" + answerIdDigits(paymentKey);
   }
 
   static String receiptId(PaymentRecord p) {
@@ -104,22 +112,45 @@ final class Charging {
     return sum;
   }
 
-  /** What of an answer was delivered: all of it, or its first tokens. */
-  private record Delivered(boolean whole, int tokens, String finish, String text) {
-    static Delivered of(Ticket ticket) throws InterruptedException {
-      int delivered = ticket.deliveredTokens();
-      if (ticket.answer.awaitEnd() instanceof Answer.End.Whole end
-          && end.reason() != EndReason.CANCELLED
-          && (ticket.wholeDelivered() || delivered >= end.completionTokens())) {
-        String finish = end.reason() == EndReason.LENGTH ? "length" : "stop";
-        return new Delivered(
-            true, end.completionTokens(), finish, ticket.answer.text(Integer.MAX_VALUE));
+  /**
+   * What of an answer was delivered: all of it, or its first tokens.
+   *
+   * @param text what was said; of bytes that passed untouched, those bytes
+   */
+  private record Delivered(boolean whole, Usage usage, String finish, String text, Leg leg) {
+    static Delivered of(Ticket ticket, Order order) throws InterruptedException {
+      long delivered = ticket.deliveredTokens();
+      Leg leg = ticket.servedBy().orElse(order.plan().first());
+      Answer.End end = ticket.answer.awaitEnd();
+      if (end instanceof Answer.End.Whole all
+          && !all.ending().cancelled()
+          && (ticket.wholeDelivered() || delivered >= all.ending().usage().output())) {
+        String finish = all.ending().finish() == FinishReason.LENGTH ? "length" : "stop";
+        Usage counted = all.ending().usage();
+        return new Delivered(true, counted, finish, ticket.answer.text(Long.MAX_VALUE), leg);
       }
-      return new Delivered(false, delivered, "cut", ticket.answer.text(delivered));
+      if (delivered == 0) {
+        return new Delivered(false, Usage.NONE, "cut", "", leg);
+      }
+      long input =
+          switch (end) {
+            case Answer.End.Whole all -> all.ending().usage().input();
+            case Answer.End.Broken broken -> broken.failure().usage().input();
+          };
+      long prompt = input > 0 ? input : uncounted(leg, order);
+      Usage usage = new Usage(prompt, 0, 0, delivered, 0);
+      return new Delivered(false, usage, "cut", ticket.answer.text(delivered), leg);
     }
 
-    PicoUsd price(Order order) {
-      return whole || tokens > 0 ? order.model().price(order.promptTokens(), tokens) : PicoUsd.ZERO;
+    /** A prompt's tokens where the source did not get to say: counted by us, or estimated. */
+    private static long uncounted(Leg leg, Order order) {
+      return leg.endpoint().isLocal()
+          ? order.promptTokens()
+          : Math.min(order.promptTokens(), PromptBound.estimate(order.request()));
+    }
+
+    PicoUsd price() {
+      return whole || usage.output() > 0 ? leg.endpoint().prices().cost(usage) : PicoUsd.ZERO;
     }
   }
 
@@ -131,8 +162,9 @@ final class Charging {
    */
   boolean settleUp(Ticket ticket, Order order, PaymentRecord held, long created) {
     try {
-      Delivered delivered = Delivered.of(ticket);
-      return parts.write((c, log) -> settleUp(c, log, delivered, order, held, created));
+      Delivered delivered = Delivered.of(ticket, order);
+      byte[] bytes = ticket.answer.bytes().getBytes();
+      return parts.write((c, log) -> settleUp(c, log, delivered, bytes, order, held, created));
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       return false;
@@ -143,12 +175,13 @@ final class Charging {
       Connection c,
       LedgerTx log,
       Delivered delivered,
+      byte[] bytes,
       Order order,
       PaymentRecord held,
       long created)
       throws SQLException, RefusedException {
     String receiptId = receiptId(held);
-    PicoUsd total = delivered.price(order);
+    PicoUsd total = delivered.price();
     PicoUsd due =
         total
             .minus(total.min(charged(log, held)))
@@ -162,15 +195,7 @@ final class Charging {
             new Entry.Witness(Ids.derived("witness " + receiptId), parts.now(), "receipt", hash));
     if (delivered.whole()) {
       StoredAnswer stored =
-          new StoredAnswer(
-              order.model().id(),
-              order.request().includeUsage(),
-              delivered.text(),
-              delivered.finish(),
-              order.promptTokens(),
-              delivered.tokens(),
-              receiptId,
-              created);
+          new StoredAnswer(bytes, order.job().stream(), delivered.finish(), receiptId, created);
       PaymentStore.saveAnswer(c, held.key(), stored, parts.now());
     }
     PaymentStore.save(c, held.released(), parts.now());
@@ -180,7 +205,7 @@ final class Charging {
   private ObjectNode receipt(
       LedgerTx log, Delivered delivered, Order order, PaymentRecord p, PicoUsd due)
       throws SQLException {
-    ModelOffer offer = order.model();
+    Endpoint endpoint = delivered.leg().endpoint();
     ObjectNode r = Json.object();
     r.put("version", 1);
     r.put("id", receiptId(p));
@@ -189,18 +214,19 @@ final class Charging {
     r.put("requestSha256", order.requestSha256());
     r.put("answerSha256", Hex.encode(Hashes.sha256(delivered.text().getBytes(UTF_8))).substring(2));
     ObjectNode model = r.putObject("model");
-    model.put("id", offer.id());
-    model.put("build", offer.build());
-    model.put("quantization", offer.quantization());
+    model.put("id", delivered.leg().model().id());
+    model.put("provider", endpoint.provider());
+    model.put("build", endpoint.build());
+    model.put("quantization", endpoint.quantization());
     model.put("seed", Long.toString(p.seed()));
     ObjectNode usage = r.putObject("usage");
-    usage.put("promptTokens", order.promptTokens());
-    usage.put("completionTokens", delivered.tokens());
+    usage.put("promptTokens", delivered.usage().input());
+    usage.put("completionTokens", delivered.usage().output());
     r.put("finish", delivered.finish());
     ObjectNode price = r.putObject("price");
     price.put("unit", "1e-12 USD");
-    price.put("promptToken", offer.promptPrice().pico().toString());
-    price.put("completionToken", offer.completionPrice().pico().toString());
+    price.put("promptToken", endpoint.prices().prompt().pico().toString());
+    price.put("completionToken", endpoint.prices().completion().pico().toString());
     price.put("charged", due.pico().toString());
     price.put("balance", parts.till().balance(log, p.payer()).pico().toString());
     ObjectNode payment = r.putObject("payment");

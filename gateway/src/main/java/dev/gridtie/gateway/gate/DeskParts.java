@@ -2,6 +2,7 @@ package dev.gridtie.gateway.gate;
 
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.receipts.ReceiptSigner;
+import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
@@ -30,6 +31,7 @@ public record DeskParts(
     PaymentScheme scheme,
     EvmChain chain,
     Sender sender,
+    Relay relay,
     Till till,
     ReceiptSigner signer,
     InstantSource clock,

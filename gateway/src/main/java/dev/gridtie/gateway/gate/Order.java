@@ -1,7 +1,9 @@
 package dev.gridtie.gateway.gate;
 
-import dev.gridtie.gateway.catalog.ModelOffer;
-import dev.gridtie.wire.openai.ChatRequest;
+import dev.gridtie.gateway.answer.Job;
+import dev.gridtie.gateway.relay.Plan;
+import dev.gridtie.wire.chat.ChatRequest;
+import dev.gridtie.wire.chat.Translator.Head;
 import java.math.BigInteger;
 
 /**
@@ -9,15 +11,31 @@ import java.math.BigInteger;
  *
  * @param fingerprint of method, path and body: two requests with the same are the same request
  * @param requestSha256 of the body, hexadecimal
- * @param promptTokens counted
+ * @param job to be done, its limit set
+ * @param plan who may do it
+ * @param promptTokens counted, or at most
  * @param maxTokens of the answer
  * @param quote the upper bound of the price, atomic units
  */
 public record Order(
     String fingerprint,
     String requestSha256,
-    ChatRequest request,
-    ModelOffer model,
+    Job job,
+    Plan plan,
     int promptTokens,
     int maxTokens,
-    BigInteger quote) {}
+    BigInteger quote) {
+
+  ChatRequest request() {
+    return job.request().orElseThrow();
+  }
+
+  /** The plan, with answers that say who they are. */
+  Plan planFor(String answerId, long created) {
+    return plan.withHeads(
+        leg ->
+            plan.heads()
+                .head(leg)
+                .map(h -> new Head(answerId, h.model(), created, h.request(), h.note())));
+  }
+}

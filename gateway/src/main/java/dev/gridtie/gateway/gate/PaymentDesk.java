@@ -5,13 +5,12 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
+import dev.gridtie.gateway.answer.Answer;
+import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.gateway.gate.Ticket.Gate;
-import dev.gridtie.gateway.relay.Answer;
-import dev.gridtie.gateway.relay.AnswerSource;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
-import dev.gridtie.wire.Outcome;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
@@ -62,8 +61,7 @@ public final class PaymentDesk implements AutoCloseable {
     record Serve(Ticket ticket) implements Admission {}
 
     /** It has paid for this answer before. */
-    record Replay(StoredAnswer answer, String answerId, SettleResponse settlement)
-        implements Admission {}
+    record Replay(StoredAnswer answer, SettleResponse settlement) implements Admission {}
 
     /** It pays for nothing. */
     record Refuse(ApiError error, @Nullable SettleResponse settlement) implements Admission {}
@@ -123,8 +121,7 @@ public final class PaymentDesk implements AutoCloseable {
                 answer.finish().equals(PaymentStore.FORGOTTEN)
                     ? new Admission.Refuse(
                         Refusals.forgotten(answer.receiptId()), settledResponse(record))
-                    : new Admission.Replay(
-                        answer, Charging.answerId(key), settledResponse(record)));
+                    : new Admission.Replay(answer, settledResponse(record)));
   }
 
   /**
@@ -236,13 +233,19 @@ public final class PaymentDesk implements AutoCloseable {
           if (found.isPresent() && !isFree(found.get().state())) {
             return found.get();
           }
-          long seed = order.request().seed().orElseGet(parts.random()::nextLong);
+          long seed = seed(order);
           PaymentRecord record =
               PaymentRecord.claimed(
                   ticket, payer, payment, requirements, Charging.answerId(ticket.key), seed);
           PaymentStore.save(c, record, parts.now());
           return record;
         });
+  }
+
+  /** The seed that the request names, or one of ours. */
+  private long seed(Order order) {
+    Long named = order.job().request().map(r -> r.sampling().seed()).orElse(null);
+    return named == null ? parts.random().nextLong() : named;
   }
 
   private void verifyAndSettle(Ticket ticket, Order order, PaymentRecord claimed)
@@ -261,31 +264,34 @@ public final class PaymentDesk implements AutoCloseable {
     }
     PaymentRecord verified = parts.save(claimed.with(PaymentState.VERIFIED));
     // The model reads the prompt while the payment settles; not a byte leaves before both are done.
-    if (!ticket.hasReaders() || !startGenerating(ticket, order, verified.seed())) {
+    if (!ticket.hasReaders()) {
       PaymentRecord unused = parts.save(verified.failed("not_begun"));
       ticket.shut(Refusals.pending(), null);
       return;
     }
-    settle(ticket, order, verified);
+    long created = parts.now().getEpochSecond();
+    startGenerating(ticket, order, verified, created);
+    if (ticket.answer.endIfAny().orElse(null) instanceof Answer.End.Broken broken
+        && broken.failure().kind() == Failure.Kind.UNFIT) {
+      // Nobody can take it: said before any money moves.
+      PaymentRecord unused = parts.save(verified.failed("not_begun"));
+      ticket.shut(broken.failure().error(), null);
+      return;
+    }
+    settle(ticket, order, verified, created);
   }
 
-  private static boolean startGenerating(Ticket ticket, Order order, long seed) {
-    return switch (order
-        .model()
-        .source()
-        .answer(order.request(), order.maxTokens(), seed, ticket.answer)) {
-      case Outcome.Ok<AnswerSource.Cancellation> ok -> {
-        ticket.generating(ok.value());
-        yield true;
-      }
-      case Outcome.Refused<AnswerSource.Cancellation> refused -> {
-        ticket.shut(refused.error(), null);
-        yield false;
-      }
-    };
+  private void startGenerating(Ticket ticket, Order order, PaymentRecord record, long created) {
+    ticket.generating(
+        parts
+            .relay()
+            .run(
+                order.planFor(Charging.answerIdDigits(ticket.key), created),
+                order.job().withSeed(record.seed()),
+                ticket.sink()));
   }
 
-  private void settle(Ticket ticket, Order order, PaymentRecord verified)
+  private void settle(Ticket ticket, Order order, PaymentRecord verified, long created)
       throws InterruptedException {
     Settlement settlement =
         parts
@@ -303,7 +309,7 @@ public final class PaymentDesk implements AutoCloseable {
         PaymentRecord held =
             parts.write(
                 (c, log) -> charging.hold(c, log, charging.deposit(c, log, current, settled)));
-        serve(ticket, order, held);
+        serve(ticket, order, held, created);
       }
       case Settlement.Failed failed -> refuse(ticket, current, failed.why());
       case Settlement.Unknown unknown ->
@@ -332,22 +338,18 @@ public final class PaymentDesk implements AutoCloseable {
       throws InterruptedException {
     if (!ticket.isFor(settled.fingerprint(), settled.signature())) {
       ticket.shut(Refusals.reused(), null);
-    } else if (startGenerating(ticket, order, settled.seed())) {
-      serve(ticket, order, parts.write((c, log) -> charging.hold(c, log, settled)));
+    } else {
+      long created = parts.now().getEpochSecond();
+      startGenerating(ticket, order, settled, created);
+      serve(ticket, order, parts.write((c, log) -> charging.hold(c, log, settled)), created);
     }
   }
 
   /** Opens the gate and stays until somebody has settled up. */
-  private void serve(Ticket ticket, Order order, PaymentRecord held) throws InterruptedException {
-    long created = parts.now().getEpochSecond();
+  private void serve(Ticket ticket, Order order, PaymentRecord held, long created)
+      throws InterruptedException {
     ticket.whenDelivered(() -> charging.settleUp(ticket, order, held, created));
-    ticket.open(
-        new Gate.Open(
-            settledResponse(held),
-            Charging.answerId(held.key()),
-            Charging.receiptId(held),
-            created,
-            ticket.answer));
+    ticket.open(new Gate.Open(settledResponse(held), Charging.receiptId(held), ticket.answer));
     Answer.End unused = ticket.answer.awaitEnd();
     ticket.awaitSettledUp();
   }

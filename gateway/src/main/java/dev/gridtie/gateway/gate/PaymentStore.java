@@ -32,9 +32,9 @@ public final class PaymentStore {
               + " attempts INTEGER NOT NULL, holding INTEGER NOT NULL, reason TEXT NOT NULL,"
               + " created INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT, WITHOUT ROWID",
           "CREATE INDEX IF NOT EXISTS payment_state ON payment (state)",
-          "CREATE TABLE IF NOT EXISTS answer (payment_key TEXT PRIMARY KEY, text TEXT NOT NULL, model TEXT NOT NULL, with_usage INTEGER NOT NULL, finish TEXT NOT NULL,"
-              + " prompt INTEGER NOT NULL, completion INTEGER NOT NULL, receipt_id TEXT NOT NULL,"
-              + " created INTEGER NOT NULL, stored INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+          "CREATE TABLE IF NOT EXISTS delivered (payment_key TEXT PRIMARY KEY, body BLOB NOT NULL, events INTEGER NOT NULL,"
+              + " finish TEXT NOT NULL, receipt_id TEXT NOT NULL, created INTEGER NOT NULL, stored INTEGER NOT NULL)"
+              + " STRICT, WITHOUT ROWID",
           "CREATE TABLE IF NOT EXISTS receipt (id TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT, WITHOUT ROWID");
 
   /** In place of the finish reason of an answer whose text is no longer kept. */
@@ -45,20 +45,13 @@ public final class PaymentStore {
   /**
    * An answer that was delivered whole.
    *
-   * @param model as the client called it
-   * @param withUsage whether its stream ended with usage
-   * @param finish OpenAI's finish reason
+   * @param body as it was sent, or would have been
+   * @param events whether it is a stream of events
+   * @param finish {@code stop} or {@code length}
    * @param created Unix seconds
    */
   public record StoredAnswer(
-      String model,
-      boolean withUsage,
-      String text,
-      String finish,
-      int promptTokens,
-      int completionTokens,
-      String receiptId,
-      long created) {}
+      byte[] body, boolean events, String finish, String receiptId, long created) {}
 
   static Optional<PaymentRecord> find(Connection c, String key) throws SQLException {
     try (PreparedStatement select = c.prepareStatement("SELECT * FROM payment WHERE key = ?")) {
@@ -185,18 +178,15 @@ public final class PaymentStore {
 
   static Optional<StoredAnswer> answer(Connection c, String paymentKey) throws SQLException {
     try (PreparedStatement select =
-        c.prepareStatement("SELECT * FROM answer WHERE payment_key = ?")) {
+        c.prepareStatement("SELECT * FROM delivered WHERE payment_key = ?")) {
       select.setString(1, paymentKey);
       try (ResultSet row = select.executeQuery()) {
         return row.next()
             ? Optional.of(
                 new StoredAnswer(
-                    row.getString("model"),
-                    row.getInt("with_usage") == 1,
-                    row.getString("text"),
+                    row.getBytes("body"),
+                    row.getInt("events") == 1,
                     row.getString("finish"),
-                    row.getInt("prompt"),
-                    row.getInt("completion"),
                     row.getString("receipt_id"),
                     row.getLong("created")))
             : Optional.empty();
@@ -208,18 +198,15 @@ public final class PaymentStore {
       throws SQLException {
     try (PreparedStatement insert =
         c.prepareStatement(
-            "INSERT OR REPLACE INTO answer (payment_key, model, with_usage, text, finish, prompt, completion,"
-                + " receipt_id, created, stored) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
+            "INSERT OR REPLACE INTO delivered (payment_key, body, events, finish, receipt_id, created, stored)"
+                + " VALUES (?, ?, ?, ?, ?, ?, ?)")) {
       insert.setString(1, paymentKey);
-      insert.setString(2, answer.model());
-      insert.setInt(3, answer.withUsage() ? 1 : 0);
-      insert.setString(4, answer.text());
-      insert.setString(5, answer.finish());
-      insert.setInt(6, answer.promptTokens());
-      insert.setInt(7, answer.completionTokens());
-      insert.setString(8, answer.receiptId());
-      insert.setLong(9, answer.created());
-      insert.setLong(10, now.getEpochSecond());
+      insert.setBytes(2, answer.body());
+      insert.setInt(3, answer.events() ? 1 : 0);
+      insert.setString(4, answer.finish());
+      insert.setString(5, answer.receiptId());
+      insert.setLong(6, answer.created());
+      insert.setLong(7, now.getEpochSecond());
       insert.executeUpdate();
     }
   }
@@ -231,7 +218,7 @@ public final class PaymentStore {
   static int forgetAnswersBefore(Connection c, Instant before) throws SQLException {
     try (PreparedStatement update =
         c.prepareStatement(
-            "UPDATE answer SET text = '', finish = '"
+            "UPDATE delivered SET body = x'', finish = '"
                 + FORGOTTEN
                 + "' WHERE stored < ? AND finish <> ?")) {
       update.setLong(1, before.getEpochSecond());

@@ -1,9 +1,16 @@
 package dev.gridtie.gateway.gate;
 
-import dev.gridtie.gateway.relay.Answer;
-import dev.gridtie.gateway.relay.AnswerSource.Cancellation;
+import dev.gridtie.gateway.answer.Answer;
+import dev.gridtie.gateway.answer.AnswerSource.Running;
+import dev.gridtie.gateway.answer.Ending;
+import dev.gridtie.gateway.answer.Failure;
+import dev.gridtie.gateway.answer.Piece;
+import dev.gridtie.gateway.relay.Leg;
+import dev.gridtie.gateway.relay.RelaySink;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.x402.wire.SettleResponse;
+import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.locks.ReentrantLock;
@@ -29,24 +36,19 @@ public final class Ticket {
 
   private final ReentrantLock lock = new ReentrantLock();
   private int readers;
-  private int deliveredTokens;
+  private long deliveredTokens;
   private boolean closed;
   private boolean whole;
-  private @Nullable Cancellation generation;
+  private @Nullable Running generation;
   private final CompletableFuture<Boolean> settled = new CompletableFuture<>();
   private boolean settling;
+  private volatile @Nullable Leg servedBy;
   private @Nullable Supplier<Boolean> settleUp;
 
   /** Whether the answer may be given. */
   public sealed interface Gate {
-    /**
-     * The money has moved; read on.
-     *
-     * @param created Unix seconds
-     */
-    record Open(
-        SettleResponse settlement, String answerId, String receiptId, long created, Answer answer)
-        implements Gate {}
+    /** The money has moved; read on. */
+    record Open(SettleResponse settlement, String receiptId, Answer answer) implements Gate {}
 
     /** It may not; nothing of the answer was or will be sent. */
     record Shut(ApiError error, @Nullable SettleResponse settlement) implements Gate {}
@@ -69,6 +71,41 @@ public final class Ticket {
 
   boolean isFor(String otherFingerprint, String otherSignature) {
     return fingerprint.equals(otherFingerprint) && signature.equals(otherSignature);
+  }
+
+  /** Who gives the answer; empty before its first byte. */
+  Optional<Leg> servedBy() {
+    return Optional.ofNullable(servedBy);
+  }
+
+  /** Where the answer is to be said. */
+  RelaySink sink() {
+    return new RelaySink() {
+      @Override
+      public void committed(Leg leg) {
+        servedBy = leg;
+      }
+
+      @Override
+      public void begun(List<String> dropped) {
+        answer.begun(dropped);
+      }
+
+      @Override
+      public void piece(Piece piece) {
+        answer.piece(piece);
+      }
+
+      @Override
+      public void ended(Ending ending) {
+        answer.ended(ending);
+      }
+
+      @Override
+      public void failed(Failure failure) {
+        answer.failed(failure);
+      }
+    };
   }
 
   /** Joins the readers; false where it is too late. */
@@ -109,7 +146,7 @@ public final class Ticket {
   /**
    * Notes the generation, so that it can be stopped. Stops it at once where nobody waits any more.
    */
-  void generating(Cancellation newGeneration) {
+  void generating(Running newGeneration) {
     boolean unwanted =
         locked(
             () -> {
@@ -122,7 +159,7 @@ public final class Ticket {
   }
 
   void stopGenerating() {
-    Cancellation running = locked(() -> generation);
+    Running running = locked(() -> generation);
     if (running != null) {
       running.cancel();
     }
@@ -144,7 +181,7 @@ public final class Ticket {
   }
 
   /** A reader has all tokens up to this one. */
-  public void delivered(int completionTokens) {
+  public void delivered(long completionTokens) {
     locked(() -> deliveredTokens = Math.max(deliveredTokens, completionTokens));
   }
 
@@ -160,7 +197,7 @@ public final class Ticket {
     return locked(() -> whole);
   }
 
-  int deliveredTokens() {
+  long deliveredTokens() {
     return locked(() -> deliveredTokens);
   }
 

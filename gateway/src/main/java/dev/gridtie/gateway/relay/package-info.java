@@ -1,4 +1,4 @@
-/** An answer on its way from an engine to those who wait for it. */
+/** Runs a plan: attempts, retries, hedges, up to the first byte; from then on, one source. */
 @NullMarked
 package dev.gridtie.gateway.relay;
 

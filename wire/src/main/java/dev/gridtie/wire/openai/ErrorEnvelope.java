@@ -2,6 +2,8 @@ package dev.gridtie.wire.openai;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.UpstreamErrors;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** OpenAI's form of an error: {@code {"error": {"message", "type", "param", "code"}}}. */
@@ -16,5 +18,22 @@ public final class ErrorEnvelope {
     inner.put("param", error.parameter());
     inner.put("code", error.code());
     return json;
+  }
+
+  /** Reads an error that a server sent instead of an answer. */
+  public static ApiError read(int status, byte[] body) {
+    JsonNode error = UpstreamErrors.json(body).path("error");
+    JsonNode code = error.path("code");
+    return UpstreamErrors.of(
+        status,
+        code.isString() ? code.stringValue() : "",
+        error.isString() ? error.stringValue() : error.path("message").asString(""),
+        Json.text(error, "param"));
+  }
+
+  /** Reads an error that came in the middle of a stream; it can be tried again. */
+  static ApiError readStreamed(JsonNode error) {
+    String message = error.isString() ? error.stringValue() : error.path("message").asString("");
+    return UpstreamErrors.streamed(message);
   }
 }

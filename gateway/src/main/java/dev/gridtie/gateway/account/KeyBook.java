@@ -1,0 +1,122 @@
+package dev.gridtie.gateway.account;
+
+import dev.gridtie.ledger.StoreException;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * The keys that open this gateway, kept up with the file that the command line changes. State: the
+ * accounts by their key's hash, changed by one thread.
+ */
+public final class KeyBook implements AutoCloseable {
+  /** How soon a new or revoked key is known. */
+  private static final Duration LOOK_EVERY = Duration.ofMillis(250);
+
+  private static final Duration LOOK_AGAIN_AFTER = Duration.ofMillis(50);
+
+  private final KeyStore store;
+  private final InstantSource clock;
+  private final Map<String, Account> byHash = new ConcurrentHashMap<>();
+  private final Map<String, Account> byId = new ConcurrentHashMap<>();
+  private final Thread thread;
+  private volatile boolean closed;
+  private Instant lastRead = Instant.MIN;
+
+  /** Opens the book on a store, which it owns from then on. */
+  public KeyBook(KeyStore store, InstantSource clock) {
+    this.store = store;
+    this.clock = clock;
+    read();
+    this.thread = Thread.ofPlatform().name("keys").daemon(true).start(this::follow);
+  }
+
+  private synchronized void read() {
+    lastRead = clock.instant();
+    for (ApiKey key : store.all()) {
+      Account known = byId.get(key.id());
+      if (known != null) {
+        known.update(key);
+      } else {
+        Account account = new Account(key, clock);
+        byId.put(key.id(), account);
+        byHash.put(key.hash(), account);
+      }
+    }
+  }
+
+  private void follow() {
+    long seen = -1;
+    while (!closed) {
+      try {
+        long version = version();
+        if (version != seen) {
+          read();
+          seen = version;
+        }
+        Thread.sleep(LOOK_EVERY);
+      } catch (StoreException e) {
+        System.err.println("gridtie: " + e.getMessage());
+      } catch (InterruptedException e) {
+        return;
+      }
+    }
+  }
+
+  private synchronized long version() {
+    return store.version();
+  }
+
+  /**
+   * The account that a key opens. A key made an instant ago may not be known yet; the file is
+   * looked at again, so this may block for as long as that takes.
+   */
+  public Optional<Account> open(String secret) {
+    if (!secret.startsWith(ApiKey.PREFIX) || secret.length() > 128) {
+      return Optional.empty();
+    }
+    String hash = ApiKey.hash(secret);
+    Account known = byHash.get(hash);
+    if (known == null) {
+      lookAgain();
+      known = byHash.get(hash);
+    }
+    return Optional.ofNullable(known).filter(a -> !a.key().revoked());
+  }
+
+  /** Reads the file again, but not for every guess that somebody sends. */
+  private synchronized void lookAgain() {
+    if (lastRead.plus(LOOK_AGAIN_AFTER).isBefore(clock.instant())) {
+      read();
+    }
+  }
+
+  /** Takes over what was spent before, row by row. */
+  public void replay(UsageRow row) {
+    Account account = byId.get(row.keyId());
+    if (account != null) {
+      account.replay(row.cost(), row.model(), row.provider(), row.time());
+    }
+  }
+
+  /** All accounts by their key's id. */
+  public Map<String, Account> accounts() {
+    return new HashMap<>(byId);
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+    thread.interrupt();
+    try {
+      thread.join(Duration.ofSeconds(2));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    store.close();
+  }
+}

@@ -1,0 +1,73 @@
+package dev.gridtie.gateway.account;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.base.PicoUsd;
+import java.math.BigInteger;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * What a key may spend. Days and months are UTC's.
+ *
+ * @param total for ever
+ * @param models by a model's name
+ * @param endpoints by a provider's name
+ * @param requestsPerMinute 0 for no limit
+ * @param tokensPerMinute sent and received together; 0 for no limit
+ */
+public record KeyLimits(
+    Optional<PicoUsd> total,
+    Optional<PicoUsd> day,
+    Optional<PicoUsd> month,
+    Map<String, PicoUsd> models,
+    Map<String, PicoUsd> endpoints,
+    int requestsPerMinute,
+    int tokensPerMinute) {
+
+  public static final KeyLimits NONE =
+      new KeyLimits(Optional.empty(), Optional.empty(), Optional.empty(), Map.of(), Map.of(), 0, 0);
+
+  public KeyLimits {
+    models = Map.copyOf(models);
+    endpoints = Map.copyOf(endpoints);
+  }
+
+  ObjectNode toJson() {
+    ObjectNode json = Json.object();
+    total.ifPresent(v -> json.put("total", v.pico().toString()));
+    day.ifPresent(v -> json.put("day", v.pico().toString()));
+    month.ifPresent(v -> json.put("month", v.pico().toString()));
+    ObjectNode byModel = json.putObject("models");
+    models.forEach((name, v) -> byModel.put(name, v.pico().toString()));
+    ObjectNode byEndpoint = json.putObject("endpoints");
+    endpoints.forEach((name, v) -> byEndpoint.put(name, v.pico().toString()));
+    json.put("requestsPerMinute", requestsPerMinute);
+    json.put("tokensPerMinute", tokensPerMinute);
+    return json;
+  }
+
+  static KeyLimits fromJson(JsonNode json) {
+    return new KeyLimits(
+        pico(json, "total"),
+        pico(json, "day"),
+        pico(json, "month"),
+        picos(json.path("models")),
+        picos(json.path("endpoints")),
+        json.path("requestsPerMinute").asInt(0),
+        json.path("tokensPerMinute").asInt(0));
+  }
+
+  private static Optional<PicoUsd> pico(JsonNode json, String key) {
+    return Optional.ofNullable(Json.text(json, key)).map(v -> new PicoUsd(new BigInteger(v)));
+  }
+
+  private static Map<String, PicoUsd> picos(JsonNode json) {
+    Map<String, PicoUsd> values = new LinkedHashMap<>();
+    json.properties()
+        .forEach(p -> values.put(p.getKey(), new PicoUsd(new BigInteger(p.getValue().asString()))));
+    return values;
+  }
+}

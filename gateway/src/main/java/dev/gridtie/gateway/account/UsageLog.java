@@ -1,0 +1,141 @@
+package dev.gridtie.gateway.account;
+
+import dev.gridtie.base.Ids;
+import dev.gridtie.ledger.AccountId;
+import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.Entry;
+import dev.gridtie.ledger.LedgerRefusal.RefusedException;
+import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.ledger.StoreException;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Writes requests and their charges down, many in one transaction, behind the backs of those who
+ * are served. What a key spends stands in the ledger as a debt of the key's towards the operator.
+ * Where the ledger cannot be written, what is to be written waits; where too much waits, nothing
+ * more is taken.
+ */
+public final class UsageLog implements AutoCloseable {
+  /** The unit of what keys owe: pico-dollars that no coin stands behind. */
+  public static final String ASSET = "usd:postpaid";
+
+  /** How many requests may wait to be written down. */
+  static final int WAITING_MAX = 65_536;
+
+  /** From here on no more requests are taken. */
+  private static final int FULL = WAITING_MAX / 2;
+
+  private static final int BATCH_MAX = 512;
+  private static final Duration RETRY = Duration.ofMillis(500);
+
+  private final Database database;
+  private final BlockingQueue<UsageRow> waiting = new ArrayBlockingQueue<>(WAITING_MAX);
+  private final Thread thread;
+  private volatile boolean closed;
+  private volatile boolean failing;
+
+  public UsageLog(Database database) {
+    this.database = database;
+    this.thread = Thread.ofPlatform().name("usage-writer").daemon(true).start(this::run);
+  }
+
+  /** Whether what is served now can be written down later. */
+  public boolean hasRoom() {
+    return waiting.size() < FULL && !failing;
+  }
+
+  /** Notes a request; never blocks. */
+  public void add(UsageRow row) {
+    if (!waiting.offer(row)) {
+      System.err.println("gridtie: a charge of " + row.cost() + " could not be written down");
+    }
+  }
+
+  private void run() {
+    List<UsageRow> batch = new ArrayList<>();
+    while (!closed || !waiting.isEmpty() || !batch.isEmpty()) {
+      try {
+        if (batch.isEmpty()) {
+          UsageRow first = waiting.poll(200, TimeUnit.MILLISECONDS);
+          if (first == null) {
+            continue;
+          }
+          batch.add(first);
+          waiting.drainTo(batch, BATCH_MAX - 1);
+        }
+        write(batch);
+        batch.clear();
+        failing = false;
+      } catch (StoreException e) {
+        if (!failing) {
+          System.err.println("gridtie: charges wait to be written down: " + e.getMessage());
+        }
+        failing = true;
+        if (closed) {
+          return;
+        }
+        sleep();
+      } catch (InterruptedException e) {
+        // Closing: what waits is written first.
+      }
+    }
+  }
+
+  private static void sleep() {
+    try {
+      Thread.sleep(RETRY);
+    } catch (InterruptedException e) {
+      // Closing.
+    }
+  }
+
+  private void write(List<UsageRow> batch) {
+    int unused =
+        database.write(
+            c -> {
+              LedgerTx log = new LedgerTx(c);
+              for (UsageRow row : batch) {
+                write(c, log, row);
+              }
+              return batch.size();
+            });
+  }
+
+  private static void write(Connection c, LedgerTx log, UsageRow row)
+      throws SQLException, RefusedException {
+    UsageStore.insert(c, row);
+    if (row.keyId().isEmpty() || row.cost().isZero()) {
+      return;
+    }
+    AccountId key = new AccountId(ASSET, row.keyId().replace("key-", "key:"));
+    AccountId revenue = new AccountId(ASSET, "revenue");
+    log.ensureOpen(key, false, row.time());
+    log.ensureOpen(revenue, false, row.time());
+    log.apply(
+        new Entry.Transfer(
+            Ids.derived("usage " + row.id()),
+            row.time(),
+            key,
+            revenue,
+            row.cost().pico(),
+            "answer " + row.id()));
+  }
+
+  /** Writes what waits, and ends. */
+  @Override
+  public void close() {
+    closed = true;
+    try {
+      thread.join(Duration.ofSeconds(3));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,100 @@
+package dev.gridtie.gateway.account;
+
+import dev.gridtie.base.PicoUsd;
+import dev.gridtie.wire.chat.Usage;
+import java.math.BigInteger;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+
+/** Requests in the ledger's database. Every method is called inside one of its transactions. */
+public final class UsageStore {
+  public static final List<String> SCHEMA =
+      List.of(
+          "CREATE TABLE IF NOT EXISTS usage (id TEXT PRIMARY KEY, key_id TEXT NOT NULL, time INTEGER NOT NULL,"
+              + " model TEXT NOT NULL, provider TEXT NOT NULL, dialect TEXT NOT NULL, streamed INTEGER NOT NULL,"
+              + " input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write INTEGER NOT NULL,"
+              + " output INTEGER NOT NULL, reasoning INTEGER NOT NULL, cost TEXT NOT NULL, finish TEXT NOT NULL,"
+              + " first_byte_ms INTEGER NOT NULL, total_ms INTEGER NOT NULL, outcome TEXT NOT NULL)"
+              + " STRICT, WITHOUT ROWID",
+          "CREATE INDEX IF NOT EXISTS usage_key ON usage (key_id, time)");
+
+  private UsageStore() {}
+
+  /** What a reader of rows does with each. */
+  public interface Reader {
+    void row(UsageRow row);
+  }
+
+  static void insert(Connection c, UsageRow u) throws SQLException {
+    try (PreparedStatement insert =
+        c.prepareStatement(
+            "INSERT OR IGNORE INTO usage (id, key_id, time, model, provider, dialect, streamed, input, cache_read,"
+                + " cache_write, output, reasoning, cost, finish, first_byte_ms, total_ms, outcome)"
+                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
+      insert.setString(1, u.id());
+      insert.setString(2, u.keyId());
+      insert.setLong(3, u.time().toEpochMilli());
+      insert.setString(4, u.model());
+      insert.setString(5, u.provider());
+      insert.setString(6, u.dialect());
+      insert.setInt(7, u.streamed() ? 1 : 0);
+      insert.setLong(8, u.usage().input());
+      insert.setLong(9, u.usage().cacheRead());
+      insert.setLong(10, u.usage().cacheWrite());
+      insert.setLong(11, u.usage().output());
+      insert.setLong(12, u.usage().reasoning());
+      insert.setString(13, u.cost().pico().toString());
+      insert.setString(14, u.finish());
+      insert.setLong(15, u.firstByteMs());
+      insert.setLong(16, u.totalMs());
+      insert.setString(17, u.outcome());
+      insert.executeUpdate();
+    }
+  }
+
+  /** Reads all rows, oldest first as far as the key's index has them. */
+  public static void forEach(Connection c, Reader reader) throws SQLException {
+    try (PreparedStatement select = c.prepareStatement("SELECT * FROM usage");
+        ResultSet row = select.executeQuery()) {
+      while (row.next()) {
+        reader.row(read(row));
+      }
+    }
+  }
+
+  public static Optional<UsageRow> find(Connection c, String id) throws SQLException {
+    try (PreparedStatement select = c.prepareStatement("SELECT * FROM usage WHERE id = ?")) {
+      select.setString(1, id);
+      try (ResultSet row = select.executeQuery()) {
+        return row.next() ? Optional.of(read(row)) : Optional.empty();
+      }
+    }
+  }
+
+  private static UsageRow read(ResultSet row) throws SQLException {
+    return new UsageRow(
+        row.getString("id"),
+        row.getString("key_id"),
+        Instant.ofEpochMilli(row.getLong("time")),
+        row.getString("model"),
+        row.getString("provider"),
+        row.getString("dialect"),
+        row.getInt("streamed") == 1,
+        new Usage(
+            row.getLong("input"),
+            row.getLong("cache_read"),
+            row.getLong("cache_write"),
+            row.getLong("output"),
+            row.getLong("reasoning")),
+        new PicoUsd(new BigInteger(row.getString("cost"))),
+        row.getString("finish"),
+        row.getLong("first_byte_ms"),
+        row.getLong("total_ms"),
+        row.getString("outcome"));
+  }
+}

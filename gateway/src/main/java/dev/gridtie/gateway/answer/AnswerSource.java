@@ -1,0 +1,33 @@
+package dev.gridtie.gateway.answer;
+
+import dev.gridtie.wire.Outcome;
+import dev.gridtie.wire.chat.ChatRequest;
+
+/** Whatever answers requests: an engine on this machine, or a server elsewhere. */
+public interface AnswerSource {
+  /**
+   * The tokens of a request's prompt: exactly, or at most. Refused where this source cannot take
+   * the request; may block.
+   */
+  Outcome<Integer> promptTokens(ChatRequest request);
+
+  /** Starts an answer; what comes of it, failures included, the sink hears. Never blocks long. */
+  Running start(Job job, AnswerSink sink);
+
+  /** Whether it would answer now. */
+  boolean isReady();
+
+  /** An answer being given. */
+  interface Running {
+    /** Nothing runs. */
+    Running NOTHING = () -> {};
+
+    /** Stops it before its next token. */
+    void cancel();
+
+    /** Asks for no more pieces until {@link #resume}, where the source can wait. */
+    default void pause() {}
+
+    default void resume() {}
+  }
+}

@@ -1,0 +1,49 @@
+package dev.gridtie.gateway.catalog;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * A model at one provider, in one quantisation.
+ *
+ * @param id names it within its model: provider, and quantisation where it has several
+ * @param provider who runs it
+ * @param dialect of its server; empty for an engine of ours
+ * @param contextTokens prompt and answer together
+ * @param maxCompletionTokens the longest answer it gives
+ * @param quantization of the weights, in lower case, or {@code unknown}
+ * @param regions where it runs; empty where that is not known
+ * @param build the SHA-256 of the model's file, where we have it
+ */
+public record Endpoint(
+    String id,
+    String provider,
+    Optional<dev.gridtie.wire.chat.Dialect> dialect,
+    Prices prices,
+    int contextTokens,
+    int maxCompletionTokens,
+    String quantization,
+    Set<String> regions,
+    DataPolicy data,
+    Set<Feature> features,
+    String build,
+    List<Channel> channels,
+    Health health) {
+
+  public Endpoint {
+    regions = Set.copyOf(regions);
+    features = Set.copyOf(features);
+    channels = List.copyOf(channels);
+  }
+
+  /** Whether an engine of ours runs it, and tokens are counted exactly. */
+  public boolean isLocal() {
+    return dialect.isEmpty();
+  }
+
+  /** Whether any way to it would answer now. */
+  public boolean isReady() {
+    return channels.stream().anyMatch(c -> c.source().isReady());
+  }
+}

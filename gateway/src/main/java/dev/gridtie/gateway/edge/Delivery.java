@@ -1,0 +1,227 @@
+package dev.gridtie.gateway.edge;
+
+import dev.gridtie.gateway.answer.AnswerSource.Running;
+import dev.gridtie.gateway.answer.Ending;
+import dev.gridtie.gateway.answer.Failure;
+import dev.gridtie.gateway.answer.Piece;
+import dev.gridtie.gateway.provider.PromptBound;
+import dev.gridtie.gateway.relay.Leg;
+import dev.gridtie.gateway.relay.RelaySink;
+import dev.gridtie.wire.chat.FinishReason;
+import dev.gridtie.wire.chat.StreamEvent;
+import dev.gridtie.wire.chat.Usage;
+import io.vertx.core.buffer.Buffer;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Hands one answer on to one client as it comes, on whatever thread it comes; and keeps account of
+ * what the client was given. State: guarded by its own monitor.
+ */
+final class Delivery implements RelaySink {
+  private final Asked asked;
+  private final boolean stream;
+  private final Optional<dev.gridtie.wire.chat.ChatRequest> request;
+  private final Account account;
+  private Running running = Running.NOTHING;
+  private @Nullable Leg leg;
+  private List<String> dropped = List.of();
+  private Buffer whole = Buffer.buffer();
+  private long tokens;
+  private long firstByteNanos;
+  private boolean begun;
+  private boolean over;
+
+  /** What became of a request, for the accounts: told once. */
+  interface Account {
+    /** Puts the headers that go with the answer. */
+    void headers(Reply reply, Leg leg);
+
+    /** It is over: what is to be charged is the usage. */
+    void ended(Result result);
+  }
+
+  /**
+   * How a request ended.
+   *
+   * @param leg who answered; null where nobody did
+   * @param usage what the client was given
+   * @param outcome {@code ok}, {@code cut}, {@code cancelled} or {@code failed}
+   * @param firstByteNanos {@link System#nanoTime()}; 0 where none came
+   * @param ending of an answer that came whole
+   */
+  record Result(
+      @Nullable Leg leg,
+      Usage usage,
+      String outcome,
+      String finish,
+      long firstByteNanos,
+      @Nullable Ending ending) {}
+
+  Delivery(
+      Asked asked,
+      boolean stream,
+      Optional<dev.gridtie.wire.chat.ChatRequest> request,
+      Account account) {
+    this.asked = asked;
+    this.stream = stream;
+    this.request = request;
+    this.account = account;
+  }
+
+  /** Notes how to stop the answer, for when the client goes away. */
+  void running(Running newRunning) {
+    boolean late;
+    synchronized (this) {
+      running = newRunning;
+      late = over;
+    }
+    if (late) {
+      newRunning.cancel();
+    } else {
+      asked.reply().whenGone(this::clientGone);
+    }
+  }
+
+  @Override
+  public synchronized void committed(Leg newLeg) {
+    leg = newLeg;
+  }
+
+  @Override
+  public synchronized void begun(List<String> newDropped) {
+    dropped = newDropped;
+  }
+
+  @Override
+  public void piece(Piece piece) {
+    synchronized (this) {
+      if (over) {
+        return;
+      }
+      if (firstByteNanos == 0) {
+        firstByteNanos = System.nanoTime();
+      }
+      tokens = piece.tokens();
+      if (!stream) {
+        whole.appendBuffer(piece.bytes());
+        return;
+      }
+    }
+    begin();
+    asked.reply().send(piece.bytes(), running);
+  }
+
+  private void begin() {
+    if (!begun) {
+      begun = true;
+      headers();
+      asked.reply().beginStream(asked.inbound().streamType());
+    }
+  }
+
+  private void headers() {
+    Leg by = leg;
+    if (by != null) {
+      account.headers(asked.reply(), by);
+      asked.reply().header("X-Gridtie-Provider", by.endpoint().provider());
+    }
+    if (!dropped.isEmpty()) {
+      asked.reply().header("X-Gridtie-Dropped", String.join(", ", dropped));
+    }
+    asked.reply().header("Cache-Control", "private, no-store");
+  }
+
+  @Override
+  public void ended(Ending ending) {
+    if (!finish()) {
+      return;
+    }
+    // Charged before the last bytes go: who has the whole answer has been charged for it.
+    account.ended(
+        new Result(
+            leg,
+            ending.usage(),
+            ending.cancelled() ? "cancelled" : "ok",
+            finish(ending.finish()),
+            firstByteNanos,
+            ending));
+    if (stream) {
+      begin();
+      asked.reply().endStream(ending.tail());
+    } else {
+      headers();
+      asked.reply().sendWhole(200, "application/json", whole.appendBuffer(ending.tail()));
+    }
+  }
+
+  private static String finish(FinishReason reason) {
+    return reason.name().toLowerCase(java.util.Locale.ROOT);
+  }
+
+  @Override
+  public void failed(Failure failure) {
+    if (!finish()) {
+      return;
+    }
+    if (begun) {
+      account.ended(
+          new Result(leg, delivered(failure.usage()), "cut", "error", firstByteNanos, null));
+      asked.reply().endStream(Buffer.buffer(errorEvent(failure)));
+    } else {
+      account.ended(new Result(leg, Usage.NONE, "failed", "error", 0, null));
+      asked.reply().error(failure.error());
+    }
+  }
+
+  /** The status is out: a typed event says it, so that nobody takes this for whole. */
+  private String errorEvent(Failure failure) {
+    return request
+        .map(
+            r ->
+                asked
+                    .inbound()
+                    .translator()
+                    .streamWriter(new dev.gridtie.wire.chat.Translator.Head("", r.model(), 0, r))
+                    .write(new StreamEvent.Failed(failure.error())))
+        .orElseGet(
+            () ->
+                "data: "
+                    + dev.gridtie.base.Json.write(
+                        asked.inbound().translator().writeError(failure.error()))
+                    + "\n\n");
+  }
+
+  /** What a client was given of an answer that broke off: as reported, else as estimated. */
+  private Usage delivered(Usage reported) {
+    if (tokens == 0) {
+      return Usage.NONE;
+    }
+    long input =
+        reported.input() > 0 ? reported.input() : request.map(PromptBound::estimate).orElse(0L);
+    return new Usage(
+        input,
+        Math.min(reported.cacheRead(), input),
+        Math.min(reported.cacheWrite(), input),
+        Math.max(1, tokens),
+        0);
+  }
+
+  /** The client hung up: what it has is charged, and nothing more is made for it. */
+  private void clientGone() {
+    if (!finish()) {
+      return;
+    }
+    running.cancel();
+    // A document that was not sent is nothing; of a stream, what was handed over counts.
+    Usage usage = begun ? delivered(Usage.NONE) : Usage.NONE;
+    account.ended(new Result(leg, usage, "cancelled", "cancelled", firstByteNanos, null));
+  }
+
+  private synchronized boolean finish() {
+    boolean first = !over;
+    over = true;
+    return first;
+  }
+}

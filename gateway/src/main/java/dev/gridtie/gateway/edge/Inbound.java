@@ -1,0 +1,95 @@
+package dev.gridtie.gateway.edge;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.wire.anthropic.AnthropicTranslator;
+import dev.gridtie.wire.chat.Translator;
+import dev.gridtie.wire.chat.Translator.Call;
+import dev.gridtie.wire.gemini.GeminiTranslator;
+import dev.gridtie.wire.openai.CompletionsTranslator;
+import dev.gridtie.wire.openai.OpenAiTranslator;
+import dev.gridtie.wire.responses.ResponsesTranslator;
+import java.net.URLDecoder;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A door through which conversations come in: a path, and the dialect spoken behind it.
+ *
+ * @param path as the client asked for it, without its query
+ * @param call what the URL says, which matters to Gemini alone
+ * @param verbatim whether bytes may pass untouched to a server of the same dialect
+ * @param openRouter whether answers look as OpenRouter's do: their ids, their cost
+ */
+record Inbound(
+    String path, Translator translator, Call call, boolean verbatim, boolean openRouter) {
+
+  private static final Translator OPENAI = new OpenAiTranslator(true);
+  private static final Translator COMPLETIONS = new CompletionsTranslator();
+  private static final Translator RESPONSES = new ResponsesTranslator();
+  private static final Translator ANTHROPIC = new AnthropicTranslator();
+  private static final Translator GEMINI = new GeminiTranslator(false);
+  private static final Translator GEMINI_ARRAY = new GeminiTranslator(true);
+  private static final String GEMINI_MODELS = "/v1beta/models/";
+  private static final String OPEN_ROUTER = "/api";
+
+  /** The door at a path, where conversations come in there. */
+  static Optional<Inbound> at(String path, @Nullable String query) {
+    boolean openRouter = path.startsWith(OPEN_ROUTER + "/v1/");
+    String plain = openRouter ? path.substring(OPEN_ROUTER.length()) : path;
+    Translator translator =
+        switch (plain) {
+          case "/v1/chat/completions" -> OPENAI;
+          case "/v1/completions" -> openRouter ? null : COMPLETIONS;
+          case "/v1/responses" -> RESPONSES;
+          case "/v1/messages" -> ANTHROPIC;
+          default -> null;
+        };
+    if (translator != null) {
+      boolean verbatim = !openRouter && translator != COMPLETIONS;
+      return Optional.of(new Inbound(path, translator, Call.NONE, verbatim, openRouter));
+    }
+    return gemini(path, query);
+  }
+
+  private static Optional<Inbound> gemini(String path, @Nullable String query) {
+    Optional<GeminiPath> asked = GeminiPath.of(path);
+    if (asked.isEmpty()) {
+      return Optional.empty();
+    }
+    boolean stream = asked.get().action().equals("streamGenerateContent");
+    if (!stream && !asked.get().action().equals("generateContent")) {
+      return Optional.empty();
+    }
+    boolean events = query != null && query.contains("alt=sse");
+    return Optional.of(
+        new Inbound(
+            path,
+            stream && !events ? GEMINI_ARRAY : GEMINI,
+            new Call(asked.get().model(), stream),
+            !stream || events,
+            false));
+  }
+
+  /** {@code /v1beta/models/MODEL:ACTION}; a model's name may hold slashes. */
+  record GeminiPath(String model, String action) {
+    static Optional<GeminiPath> of(String path) {
+      int colon = path.lastIndexOf(':');
+      if (!path.startsWith(GEMINI_MODELS) || colon < GEMINI_MODELS.length()) {
+        return Optional.empty();
+      }
+      String model = path.substring(GEMINI_MODELS.length(), colon);
+      try {
+        return Optional.of(
+            new GeminiPath(URLDecoder.decode(model, UTF_8), path.substring(colon + 1)));
+      } catch (IllegalArgumentException e) {
+        return Optional.empty();
+      }
+    }
+  }
+
+  /** The media type of a stream through this door. */
+  String streamType() {
+    return translator == GEMINI_ARRAY ? "application/json" : "text/event-stream; charset=utf-8";
+  }
+}

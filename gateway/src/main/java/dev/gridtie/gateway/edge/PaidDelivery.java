@@ -1,0 +1,138 @@
+package dev.gridtie.gateway.edge;
+
+import dev.gridtie.gateway.answer.Answer;
+import dev.gridtie.gateway.answer.Failure;
+import dev.gridtie.gateway.edge.Reply.GoneException;
+import dev.gridtie.gateway.gate.Order;
+import dev.gridtie.gateway.gate.Ticket;
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.chat.StreamEvent;
+import dev.gridtie.wire.chat.Translator.Head;
+import dev.gridtie.x402.wire.PaymentPayload;
+import io.vertx.core.buffer.Buffer;
+
+/**
+ * Hands a paid answer on to one of those who wait at its ticket: whole, or as it comes. The ticket
+ * keeps account.
+ */
+final class PaidDelivery {
+  private final Asked asked;
+  private final Reply reply;
+  private final Order order;
+  private final Ticket.Gate.Open open;
+  private final Ticket ticket;
+  private final PaymentPayload payment;
+
+  PaidDelivery(
+      Asked asked, Order order, Ticket.Gate.Open open, Ticket ticket, PaymentPayload payment) {
+    this.asked = asked;
+    this.reply = asked.reply();
+    this.order = order;
+    this.open = open;
+    this.ticket = ticket;
+    this.payment = payment;
+  }
+
+  void give() throws GoneException, InterruptedException {
+    if (order.job().stream()) {
+      stream(open.answer());
+    } else {
+      whole(open.answer());
+    }
+  }
+
+  private void headers() {
+    PaidHandler.paidHeaders(reply, payment, open.settlement(), open.receiptId());
+    if (!open.answer().dropped().isEmpty()) {
+      reply.header("X-Gridtie-Dropped", String.join(", ", open.answer().dropped()));
+    }
+  }
+
+  /** Waits for the end and sends the answer as one document. */
+  private void whole(Answer answer) throws GoneException, InterruptedException {
+    switch (answer.awaitEnd()) {
+      case Answer.End.Broken broken -> brokenEarly(broken.failure());
+      case Answer.End.Whole whole -> {
+        if (reply.isGone()) {
+          throw new GoneException();
+        }
+        finish(true);
+        headers();
+        reply.send(200, "application/json", answer.bytes().getBytes());
+      }
+    }
+  }
+
+  /** Sends the answer's pieces, each as soon as it is there. */
+  private void stream(Answer answer) throws GoneException, InterruptedException {
+    int sent = 0;
+    while (true) {
+      switch (answer.await(sent)) {
+        case Answer.Next.Text text -> {
+          if (sent == 0) {
+            begin();
+          }
+          Buffer bytes = Buffer.buffer();
+          text.pieces().forEach(p -> bytes.appendBuffer(p.bytes()));
+          reply.write(bytes);
+          sent += text.pieces().size();
+          ticket.delivered(text.pieces().getLast().tokens());
+        }
+        case Answer.Next.Ended ended -> {
+          end(ended.end(), sent);
+          return;
+        }
+      }
+    }
+  }
+
+  private void begin() {
+    headers();
+    reply.beginStream(asked.inbound().streamType());
+  }
+
+  private void end(Answer.End end, int sent) throws GoneException {
+    switch (end) {
+      case Answer.End.Broken broken when sent == 0 -> brokenEarly(broken.failure());
+      case Answer.End.Broken broken -> {
+        finish(false);
+        // The status is out: a typed event says it, so that nobody takes this for whole.
+        reply.end(Buffer.buffer(errorEvent(broken.failure().error())));
+      }
+      case Answer.End.Whole whole -> {
+        finish(true);
+        if (sent == 0) {
+          begin();
+        }
+        reply.end(whole.ending().tail());
+      }
+    }
+  }
+
+  private String errorEvent(ApiError error) {
+    var request = order.job().request().orElseThrow();
+    return asked
+        .inbound()
+        .translator()
+        .streamWriter(new Head("", request.model(), 0, request))
+        .write(new StreamEvent.Failed(error));
+  }
+
+  /** Settles up, before the last bytes go. */
+  private void finish(boolean whole) {
+    if (whole) {
+      ticket.deliveredWhole();
+    }
+    boolean unused = ticket.finish();
+  }
+
+  private void brokenEarly(Failure failure) {
+    finish(false);
+    headers();
+    ApiError error = failure.error();
+    String consolation =
+        " The payment stands and nothing was charged against it: send the same request with the same payment again to"
+            + " get the answer.";
+    reply.error(new ApiError(error.kind(), error.code(), error.message() + consolation, null));
+  }
+}

@@ -1,0 +1,306 @@
+package dev.gridtie.gateway.edge;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.base.Hashes;
+import dev.gridtie.base.Hex;
+import dev.gridtie.gateway.answer.Job;
+import dev.gridtie.gateway.edge.Planner.Planned;
+import dev.gridtie.gateway.edge.Reply.GoneException;
+import dev.gridtie.gateway.gate.Order;
+import dev.gridtie.gateway.gate.PaymentDesk;
+import dev.gridtie.gateway.gate.PaymentDesk.Admission;
+import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
+import dev.gridtie.gateway.gate.Ticket;
+import dev.gridtie.gateway.relay.Leg;
+import dev.gridtie.gateway.relay.Plan;
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.Outcome;
+import dev.gridtie.wire.chat.ChatRequest;
+import dev.gridtie.x402.server.ChargeScheme;
+import dev.gridtie.x402.server.PaymentMatch;
+import dev.gridtie.x402.wire.Headers;
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequired;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import dev.gridtie.x402.wire.ResourceInfo;
+import dev.gridtie.x402.wire.SettleResponse;
+import io.vertx.core.MultiMap;
+import java.math.BigInteger;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Serves requests that are paid by the call: quotes, takes the payment, hands the answer on. */
+final class PaidHandler {
+  static final String RECEIPT_HEADER = "X-Gridtie-Receipt";
+
+  private final PaymentDesk desk;
+  private final ChargeScheme charge;
+  private final String publicUrl;
+
+  /**
+   * @param publicUrl under which clients reach this gateway
+   */
+  PaidHandler(Services services, String publicUrl) {
+    this.desk = services.desk();
+    this.charge = services.charge();
+    this.publicUrl = publicUrl;
+  }
+
+  /** The payment that came with a request. */
+  static Optional<PaymentPayload> payment(MultiMap headers) throws MalformedPaymentException {
+    String v2 = headers.get(Headers.PAYMENT_SIGNATURE);
+    if (v2 != null) {
+      return Optional.of(PaymentPayload.fromHeader(v2));
+    }
+    String v1 = headers.get(Headers.X_PAYMENT);
+    return v1 == null ? Optional.empty() : Optional.of(PaymentPayload.fromV1Header(v1));
+  }
+
+  static ApiError malformed(MalformedPaymentException e) {
+    String why = e.getMessage();
+    String code =
+        why.startsWith("invalid_x402_version") ? "invalid_x402_version" : "invalid_payload";
+    return ApiError.invalid(
+        code, "The payment cannot be read: " + why + ". Nothing was charged.", null);
+  }
+
+  private static String fingerprint(Asked asked) {
+    byte[] line = ("POST " + asked.inbound().path() + "\n").getBytes(UTF_8);
+    return Hex.encode(Hashes.sha256(line, asked.body())).substring(2);
+  }
+
+  /**
+   * Gives again what was paid for before, whatever the prices are now; whether there was such a
+   * thing.
+   */
+  boolean recall(Asked asked, PaymentPayload payment)
+      throws MalformedPaymentException, InterruptedException {
+    Optional<Admission> before = desk.recall(payment, fingerprint(asked));
+    if (before.isPresent()) {
+      give(asked, before.get(), payment, Optional.empty());
+    }
+    return before.isPresent();
+  }
+
+  /** Quotes, or serves what is paid. */
+  void serve(Asked asked, Planned planned, Optional<PaymentPayload> payment)
+      throws MalformedPaymentException, InterruptedException {
+    switch (order(asked, planned)) {
+      case Outcome.Refused<Order> refused -> asked.reply().error(refused.error());
+      case Outcome.Ok<Order> ok -> {
+        if (payment.isEmpty()) {
+          quote(asked, ok.value());
+        } else {
+          admit(asked, ok.value(), payment.get());
+        }
+      }
+    }
+  }
+
+  // The order
+
+  /** What would be done, and what it costs at most: only for endpoints that take the request. */
+  private Outcome<Order> order(Asked asked, Planned planned) {
+    if (planned.job().request().isEmpty()) {
+      return Outcome.refused(
+          ApiError.invalid(
+              "unsupported_parameter",
+              "This request cannot be priced here; send it with an account's key.",
+              null));
+    }
+    ChatRequest request = planned.job().request().get();
+    int prompt = 0;
+    ApiError unfit = null;
+    List<Leg> fit = new java.util.ArrayList<>();
+    for (Leg leg : planned.plan().legs()) {
+      switch (leg.endpoint().channels().getFirst().source().promptTokens(request)) {
+        case Outcome.Ok<Integer> ok -> {
+          prompt = Math.max(prompt, ok.value());
+          fit.add(leg);
+        }
+        case Outcome.Refused<Integer> refused -> unfit = unfit == null ? refused.error() : unfit;
+      }
+    }
+    if (fit.isEmpty() && unfit != null) {
+      return Outcome.refused(unfit);
+    }
+    int tokens = prompt;
+    return MaxTokens.of(request, fit, tokens)
+        .then(max -> Outcome.ok(order(asked, planned.job(), request, fit, tokens, max)));
+  }
+
+  private Order order(
+      Asked asked, Job job, ChatRequest request, List<Leg> fit, int prompt, int maxTokens) {
+    Plan plan = new Plan(fit, false, Heads.of(asked.inbound(), job, "", 0));
+    BigInteger quote =
+        plan.bound(prompt, maxTokens).toAtomicRoundedUp(charge.decimals()).max(BigInteger.ONE);
+    return new Order(
+        fingerprint(asked),
+        Hex.encode(Hashes.sha256(asked.body())).substring(2),
+        job.withLimit(maxTokens),
+        plan,
+        prompt,
+        maxTokens,
+        quote);
+  }
+
+  private PaymentRequired required(Asked asked, Order order, String error) {
+    PaymentRequirements requirements = charge.requirements(order.quote());
+    return new PaymentRequired(
+        error,
+        new ResourceInfo(
+            publicUrl + asked.inbound().path(),
+            "An answer by " + order.plan().first().model().id(),
+            "application/json"),
+        List.of(requirements));
+  }
+
+  private void quote(Asked asked, Order order) {
+    PaymentRequired required = required(asked, order, "PAYMENT-SIGNATURE header is required");
+    ApiError error =
+        ApiError.of(
+            ApiError.Kind.PAYMENT_REQUIRED,
+            "payment_required",
+            "This request costs at most "
+                + order.plan().bound(order.promptTokens(), order.maxTokens())
+                + " ("
+                + order.quote()
+                + " atomic units). Pay it by x402: sign one of 'accepts' (or of the PAYMENT-REQUIRED header) and send the"
+                + " same request again with the signature in PAYMENT-SIGNATURE; or send an account's key.");
+    asked
+        .reply()
+        .error(
+            error,
+            body402(asked, error, required),
+            Map.of(Headers.PAYMENT_REQUIRED, required.toHeader()));
+  }
+
+  /**
+   * For the client's dialect the error, for an x402 v1 client its version and list: one body that
+   * both can read.
+   */
+  private static ObjectNode body402(Asked asked, ApiError error, PaymentRequired required) {
+    ObjectNode body = asked.reply().errorBody(error);
+    body.put("x402Version", 1);
+    body.set("accepts", required.toV1Accepts());
+    return body;
+  }
+
+  // The payment
+
+  private void admit(Asked asked, Order order, PaymentPayload payment)
+      throws MalformedPaymentException, InterruptedException {
+    PaymentRequired required = required(asked, order, "PAYMENT-SIGNATURE header is required");
+    switch (PaymentMatch.find(payment, required.accepts())) {
+      case PaymentMatch.Unmatched unmatched -> {
+        ApiError error =
+            ApiError.of(
+                ApiError.Kind.PAYMENT_REQUIRED,
+                unmatched.why().code(),
+                "The payment was not taken: "
+                    + unmatched.why().message()
+                    + ". Nothing was charged.");
+        refuse(asked, error, null, payment, Optional.of(order));
+      }
+      case PaymentMatch.Matched matched ->
+          give(
+              asked,
+              desk.admit(order, payment, matched.requirements()),
+              payment,
+              Optional.of(order));
+    }
+  }
+
+  private void refuse(
+      Asked asked,
+      ApiError error,
+      @Nullable SettleResponse settlement,
+      PaymentPayload payment,
+      Optional<Order> order) {
+    Map<String, String> headers = new HashMap<>();
+    if (settlement != null) {
+      headers.put(responseHeader(payment), settlement.toHeader());
+    }
+    ObjectNode body = asked.reply().errorBody(error);
+    if (error.kind() == ApiError.Kind.PAYMENT_REQUIRED && order.isPresent()) {
+      PaymentRequired again = required(asked, order.get(), error.code());
+      headers.put(Headers.PAYMENT_REQUIRED, again.toHeader());
+      body = body402(asked, error, again);
+    }
+    asked.reply().error(error, body, headers);
+  }
+
+  static String responseHeader(PaymentPayload payment) {
+    return payment.version() == 1 ? Headers.X_PAYMENT_RESPONSE : Headers.PAYMENT_RESPONSE;
+  }
+
+  private void give(Asked asked, Admission admission, PaymentPayload payment, Optional<Order> order)
+      throws InterruptedException {
+    switch (admission) {
+      case Admission.Refuse refuse ->
+          refuse(asked, refuse.error(), refuse.settlement(), payment, order);
+      case Admission.Replay replay -> replay(asked, replay, payment);
+      case Admission.Serve serve -> {
+        Ticket ticket = serve.ticket();
+        Leaving leaving = new Leaving(ticket);
+        asked.reply().whenGone(leaving::now);
+        try {
+          switch (ticket.awaitGate()) {
+            case Ticket.Gate.Shut shut ->
+                refuse(asked, shut.error(), shut.settlement(), payment, order);
+            case Ticket.Gate.Open open ->
+                new PaidDelivery(asked, order.orElseThrow(), open, ticket, payment).give();
+          }
+        } catch (GoneException e) {
+          // Leaving, below, stops the answer and settles up.
+        } finally {
+          leaving.now();
+        }
+      }
+    }
+  }
+
+  /**
+   * Leaves a ticket once, whoever notices first that the client is gone or done. Never on the event
+   * loop: it may block.
+   */
+  private static final class Leaving {
+    private final Ticket ticket;
+    private final AtomicBoolean left = new AtomicBoolean();
+
+    Leaving(Ticket ticket) {
+      this.ticket = ticket;
+    }
+
+    void now() {
+      if (left.compareAndSet(false, true)) {
+        Thread.ofVirtual().start(ticket::leave);
+      }
+    }
+  }
+
+  static void paidHeaders(
+      Reply reply, PaymentPayload payment, SettleResponse settlement, String receiptId) {
+    reply.header(responseHeader(payment), settlement.toHeader());
+    reply.header(RECEIPT_HEADER, receiptId);
+    reply.header("Cache-Control", "private, no-store");
+  }
+
+  private static void replay(Asked asked, Admission.Replay replay, PaymentPayload payment) {
+    StoredAnswer stored = replay.answer();
+    paidHeaders(asked.reply(), payment, replay.settlement(), stored.receiptId());
+    String type = stored.events() ? asked.inbound().streamType() : "application/json";
+    try {
+      asked.reply().send(200, type, stored.body());
+    } catch (GoneException e) {
+      // It can be asked for again.
+    }
+  }
+}

@@ -1,0 +1,244 @@
+package dev.gridtie.gateway.edge;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.base.Hashes;
+import dev.gridtie.base.Json;
+import dev.gridtie.gateway.answer.Job;
+import dev.gridtie.gateway.catalog.Catalog;
+import dev.gridtie.gateway.catalog.Endpoint;
+import dev.gridtie.gateway.catalog.Model;
+import dev.gridtie.gateway.provider.PromptBound;
+import dev.gridtie.gateway.relay.Leg;
+import dev.gridtie.gateway.relay.Plan;
+import dev.gridtie.gateway.route.Affinity;
+import dev.gridtie.gateway.route.Need;
+import dev.gridtie.gateway.route.Preferences;
+import dev.gridtie.gateway.route.Router;
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.Outcome;
+import dev.gridtie.wire.chat.ChatRequest;
+import dev.gridtie.wire.chat.Message;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/** Reads a request and finds out who may answer it. Pure but for what it looks up; may be slow. */
+final class Planner {
+  /** How much of a client's own words an error repeats, in characters. */
+  private static final int SHOWN_MAX = 80;
+
+  /** How many models one request may name. */
+  private static final int MODELS_MAX = 8;
+
+  private final Catalog catalog;
+  private final Router router;
+  private final Affinity affinity;
+  private final SealMemory memory;
+
+  Planner(Catalog catalog, Router router, Affinity affinity, SealMemory memory) {
+    this.catalog = catalog;
+    this.router = router;
+    this.affinity = affinity;
+    this.memory = memory;
+  }
+
+  /**
+   * A request that was read, and who may answer it.
+   *
+   * @param conversation names the conversation, for whoever has its prompt cached
+   */
+  record Planned(Job job, Plan plan, String conversation) {}
+
+  /**
+   * Reads a body.
+   *
+   * @param account whose memory and affinity to use; empty for none in particular
+   * @param headers of the client's that its own dialect's servers understand
+   */
+  Outcome<Planned> plan(Inbound inbound, byte[] body, Map<String, String> headers, String account) {
+    JsonNode json;
+    try {
+      json = Json.parse(body);
+    } catch (Json.MalformedJsonException e) {
+      return Outcome.refused(
+          ApiError.invalid(
+              "invalid_json", "The body could not be read: " + e.getMessage() + ".", null));
+    }
+    Outcome<ChatRequest> read = inbound.translator().readRequest(json, inbound.call());
+    return switch (read) {
+      case Outcome.Ok<ChatRequest> ok -> {
+        ChatRequest request = memory.restore(account, ok.value());
+        // Where state that the client lost was put back, the client's own bytes will not do.
+        boolean restored = request != ok.value();
+        yield planned(inbound, body, headers, account, json, Optional.of(request), null, restored);
+      }
+      case Outcome.Refused<ChatRequest> refused ->
+          planned(inbound, body, headers, account, json, Optional.empty(), refused.error(), false);
+    };
+  }
+
+  private Outcome<Planned> planned(
+      Inbound inbound,
+      byte[] body,
+      Map<String, String> headers,
+      String account,
+      JsonNode json,
+      Optional<ChatRequest> request,
+      @Nullable ApiError unread,
+      boolean restored) {
+    List<String> names = names(inbound, json);
+    if (names.isEmpty()) {
+      return Outcome.refused(
+          unread != null
+              ? unread
+              : ApiError.invalid("missing_required_parameter", "'model' must be a text.", "model"));
+    }
+    boolean stream = request.map(ChatRequest::stream).orElse(isStream(inbound, json));
+    Need need =
+        request
+            .map(r -> Need.of(r, PromptBound.estimate(r)))
+            .orElseGet(() -> Need.unread(inbound.translator().dialect(), 0));
+    if (unread != null && !inbound.verbatim()) {
+      return Outcome.refused(unread);
+    }
+    String conversation = conversation(account, names.getFirst(), json, request);
+    Outcome<List<Leg>> found =
+        Preferences.read(json.path("provider"))
+            .then(preferences -> legs(names, need, preferences, conversation));
+    boolean nobody =
+        found instanceof Outcome.Refused<List<Leg>> refused
+            && refused.error().code().equals("no_endpoint");
+    if (unread != null && nobody) {
+      return Outcome.refused(unread); // says more than that nobody will take it
+    }
+    return found.then(
+        legs -> {
+          Job job =
+              new Job(
+                  inbound.translator(),
+                  body,
+                  headers,
+                  stream,
+                  request,
+                  Optional.empty(),
+                  0,
+                  0,
+                  inbound.verbatim() && !restored);
+          Plan plan = new Plan(legs, true, leg -> Optional.empty());
+          return Outcome.ok(new Planned(job, plan, conversation));
+        });
+  }
+
+  private static boolean isStream(Inbound inbound, JsonNode json) {
+    return inbound.call().model().isEmpty()
+        ? json.path("stream").asBoolean(false)
+        : inbound.call().stream();
+  }
+
+  /** The models that are asked for, the first first. */
+  private static List<String> names(Inbound inbound, JsonNode json) {
+    Set<String> names = new LinkedHashSet<>();
+    String named =
+        inbound.call().model().isEmpty() ? Json.text(json, "model") : inbound.call().model();
+    if (named != null && !named.isEmpty()) {
+      names.add(named);
+    }
+    for (JsonNode other : json.path("models")) {
+      if (other.isString() && names.size() < MODELS_MAX) {
+        names.add(other.stringValue());
+      }
+    }
+    return List.copyOf(names);
+  }
+
+  /** All models' endpoints, in the order of the models; refused where none of them has any. */
+  private Outcome<List<Leg>> legs(
+      List<String> names, Need need, Preferences preferences, String conversation) {
+    List<Leg> legs = new ArrayList<>();
+    ApiError first = null;
+    Optional<String> sticky = affinity.find(conversation);
+    for (String name : names) {
+      Variant variant = Variant.of(name, catalog);
+      Preferences own = variant.sort().map(preferences::sortedBy).orElse(preferences);
+      Outcome<List<Leg>> found =
+          model(variant.model())
+              .then(
+                  model ->
+                      router.rank(model, need, own, sticky).then(e -> Outcome.ok(legs(model, e))));
+      switch (found) {
+        case Outcome.Ok<List<Leg>> ok -> legs.addAll(ok.value());
+        case Outcome.Refused<List<Leg>> refused -> first = first == null ? refused.error() : first;
+      }
+    }
+    return legs.isEmpty() && first != null ? Outcome.refused(first) : Outcome.ok(legs);
+  }
+
+  private static List<Leg> legs(Model model, List<Endpoint> endpoints) {
+    return endpoints.stream().map(e -> new Leg(model, e)).toList();
+  }
+
+  /** A model's name with OpenRouter's way of ranking behind it. */
+  private record Variant(String model, Optional<Preferences.Sort> sort) {
+    static Variant of(String name, Catalog catalog) {
+      int colon = name.lastIndexOf(':');
+      if (colon > 0 && catalog.find(name).isEmpty()) {
+        String base = name.substring(0, colon);
+        switch (name.substring(colon + 1)) {
+          case "nitro" -> {
+            return new Variant(base, Optional.of(Preferences.Sort.THROUGHPUT));
+          }
+          case "floor" -> {
+            return new Variant(base, Optional.of(Preferences.Sort.PRICE));
+          }
+          default -> {}
+        }
+      }
+      return new Variant(name, Optional.empty());
+    }
+  }
+
+  Outcome<Model> model(String id) {
+    Optional<Model> model = catalog.find(id);
+    if (model.isPresent()) {
+      return Outcome.ok(model.get());
+    }
+    String shown = id.length() <= SHOWN_MAX ? id : id.substring(0, SHOWN_MAX) + "…";
+    String nearest = catalog.nearest(id).map(n -> " Did you mean '" + n + "'?").orElse("");
+    String message =
+        "There is no model '%s' here.%s GET /v1/models lists all.".formatted(shown, nearest);
+    return Outcome.refused(
+        new ApiError(ApiError.Kind.NOT_FOUND, "model_not_found", message, "model"));
+  }
+
+  /**
+   * A conversation is what it began with: the system's words and the user's first, or the name that
+   * the client gives it.
+   */
+  private static String conversation(
+      String account, String model, JsonNode json, Optional<ChatRequest> request) {
+    String given = Json.text(json, "prompt_cache_key");
+    String session = given == null ? Json.text(json, "session_id") : given;
+    String begin =
+        session != null
+            ? session
+            : request
+                .map(
+                    r ->
+                        r.messages().stream()
+                            .filter(m -> m.role() != Message.Role.ASSISTANT)
+                            .limit(2)
+                            .map(Message::text)
+                            .collect(Collectors.joining("\n")))
+                .orElse("");
+    byte[] hash = Hashes.sha256((account + "\n" + model + "\n" + begin).getBytes(UTF_8));
+    return HexFormat.of().formatHex(hash, 0, 16);
+  }
+}

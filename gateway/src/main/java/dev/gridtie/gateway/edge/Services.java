@@ -1,0 +1,27 @@
+package dev.gridtie.gateway.edge;
+
+import dev.gridtie.gateway.account.KeyBook;
+import dev.gridtie.gateway.account.UsageLog;
+import dev.gridtie.gateway.catalog.Catalog;
+import dev.gridtie.gateway.gate.PaymentDesk;
+import dev.gridtie.gateway.relay.Relay;
+import dev.gridtie.gateway.route.Affinity;
+import dev.gridtie.gateway.route.Router;
+import dev.gridtie.ledger.Database;
+import dev.gridtie.x402.server.ChargeScheme;
+import java.time.InstantSource;
+import java.util.random.RandomGenerator;
+
+/** What the edge works with. */
+public record Services(
+    Catalog catalog,
+    Router router,
+    Affinity affinity,
+    Relay relay,
+    PaymentDesk desk,
+    ChargeScheme charge,
+    KeyBook keys,
+    UsageLog usage,
+    Database database,
+    InstantSource clock,
+    RandomGenerator random) {}

@@ -1,0 +1,155 @@
+package dev.gridtie.gateway.provider;
+
+import dev.gridtie.gateway.answer.AnswerSink;
+import dev.gridtie.gateway.answer.Ending;
+import dev.gridtie.gateway.answer.Failure;
+import dev.gridtie.gateway.answer.Job;
+import dev.gridtie.gateway.answer.Piece;
+import dev.gridtie.wire.SseReader;
+import dev.gridtie.wire.chat.Collector;
+import dev.gridtie.wire.chat.FinishReason;
+import dev.gridtie.wire.chat.Part;
+import dev.gridtie.wire.chat.Seals;
+import dev.gridtie.wire.chat.StreamEvent;
+import dev.gridtie.wire.chat.Translator;
+import dev.gridtie.wire.chat.Translator.MalformedStreamException;
+import io.vertx.core.buffer.Buffer;
+import java.util.List;
+
+/** A server's stream in another dialect than the client's: read into events, written out again. */
+final class TranslatedStream implements Pipe {
+  /** The longest answer that is translated, in characters. */
+  private static final int ANSWER_MAX = 16 * 1024 * 1024;
+
+  private final AnswerSink sink;
+  private final SseReader sse = new SseReader();
+  private final Translator.StreamReader reader;
+  private final Translator.StreamWriter writer;
+  private final Collector collector = new Collector();
+  private final StringBuilder out = new StringBuilder();
+  private final StringBuilder text = new StringBuilder();
+
+  /** Nothing goes out before there is something to say: until then another server could do it. */
+  private boolean speaking;
+
+  private FinishReason finish = FinishReason.STOP;
+  private long characters;
+  private boolean over;
+
+  TranslatedStream(Translator server, Job job, AnswerSink sink) {
+    this.sink = sink;
+    this.reader = server.streamReader();
+    this.writer = job.client().streamWriter(job.head().orElseThrow());
+  }
+
+  @Override
+  public void push(Buffer bytes) {
+    if (over) {
+      return;
+    }
+    try {
+      for (String data : sse.push(bytes.getBytes())) {
+        take(reader.read(data));
+      }
+      if (characters > ANSWER_MAX) {
+        fail(Failures.malformed());
+      } else {
+        flush();
+      }
+    } catch (SseReader.TooLongException | MalformedStreamException e) {
+      fail(Failures.malformed());
+    }
+  }
+
+  @Override
+  public void end() {
+    if (!over) {
+      take(reader.end());
+    }
+  }
+
+  @Override
+  public void broken() {
+    if (!over) {
+      fail(Failures.cut(collector.usage()));
+    }
+  }
+
+  @Override
+  public boolean isOver() {
+    return over;
+  }
+
+  private void take(List<StreamEvent> events) {
+    for (StreamEvent event : events) {
+      if (over) {
+        return;
+      }
+      switch (event) {
+        case StreamEvent.Failed failed -> {
+          flush();
+          fail(Failure.of(Failure.Kind.TRANSIENT, failed.error()).with(collector.usage()));
+        }
+        case StreamEvent.Ended ended -> {
+          out.append(writer.write(event));
+          over = true;
+          List<Part> parts = collector.parts();
+          sink.ended(
+              new Ending(
+                  finish,
+                  collector.usage(),
+                  false,
+                  Buffer.buffer(out.toString()),
+                  Seals.worthRemembering(parts) ? parts : List.of()));
+        }
+        default -> {
+          if (event instanceof StreamEvent.Finished) {
+            flush(); // what closes the answer waits for its end
+            speaking = false;
+          }
+          collector.add(event);
+          measure(event);
+          out.append(writer.write(event));
+        }
+      }
+    }
+  }
+
+  private void measure(StreamEvent event) {
+    switch (event) {
+      case StreamEvent.TextDelta e -> {
+        text.append(e.text());
+        said(e.text());
+      }
+      case StreamEvent.ReasoningDelta e -> said(e.text());
+      case StreamEvent.RefusalDelta e -> said(e.text());
+      case StreamEvent.ToolCallStarted e -> said(e.name());
+      case StreamEvent.ToolArgumentsDelta e -> said(e.json());
+      case StreamEvent.Finished e -> finish = e.reason();
+      default -> {}
+    }
+  }
+
+  private void said(String piece) {
+    speaking = true;
+    characters += piece.length();
+  }
+
+  private void flush() {
+    if (speaking && !out.isEmpty()) {
+      Piece piece =
+          new Piece(
+              Buffer.buffer(out.toString()),
+              text.toString(),
+              PromptBound.estimateOfText(characters));
+      out.setLength(0);
+      text.setLength(0);
+      sink.piece(piece);
+    }
+  }
+
+  private void fail(Failure failure) {
+    over = true;
+    sink.failed(failure);
+  }
+}

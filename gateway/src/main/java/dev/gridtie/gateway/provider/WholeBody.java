@@ -1,0 +1,113 @@
+package dev.gridtie.gateway.provider;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.gateway.answer.AnswerSink;
+import dev.gridtie.gateway.answer.Ending;
+import dev.gridtie.gateway.answer.Failure;
+import dev.gridtie.gateway.answer.Job;
+import dev.gridtie.gateway.answer.Piece;
+import dev.gridtie.wire.Outcome;
+import dev.gridtie.wire.chat.ChatAnswer;
+import dev.gridtie.wire.chat.Collector;
+import dev.gridtie.wire.chat.FinishReason;
+import dev.gridtie.wire.chat.Part;
+import dev.gridtie.wire.chat.Seals;
+import dev.gridtie.wire.chat.Translator;
+import io.vertx.core.buffer.Buffer;
+import java.util.List;
+import tools.jackson.databind.JsonNode;
+
+/** A server's answer that comes as one document: passed on as it is, or written anew. */
+final class WholeBody implements Pipe {
+  /** The longest document that is taken. */
+  private static final int BYTES_MAX = 32 * 1024 * 1024;
+
+  private final Translator server;
+  private final Job job;
+  private final boolean verbatim;
+  private final AnswerSink sink;
+  private final Buffer body = Buffer.buffer();
+  private boolean over;
+
+  WholeBody(Translator server, Job job, boolean verbatim, AnswerSink sink) {
+    this.server = server;
+    this.job = job;
+    this.verbatim = verbatim;
+    this.sink = sink;
+  }
+
+  @Override
+  public void push(Buffer bytes) {
+    if (over) {
+      return;
+    }
+    if (body.length() + bytes.length() > BYTES_MAX) {
+      fail(Failures.malformed());
+    } else {
+      body.appendBuffer(bytes);
+    }
+  }
+
+  @Override
+  public void end() {
+    if (over) {
+      return;
+    }
+    try {
+      JsonNode json = Json.parse(body.getBytes());
+      if (verbatim) {
+        over = true;
+        UsageTap.Seen seen = UsageTap.whole(server.dialect(), json);
+        sink.piece(new Piece(body, null, seen.usage().output()));
+        sink.ended(new Ending(seen.finish(), seen.usage(), false, Buffer.buffer(), List.of()));
+        return;
+      }
+      switch (server.readAnswer(json)) {
+        case Outcome.Refused<ChatAnswer> refused -> fail(Failures.malformed());
+        case Outcome.Ok<ChatAnswer> ok -> give(ok.value());
+      }
+    } catch (Json.MalformedJsonException e) {
+      fail(Failures.malformed());
+    }
+  }
+
+  private void give(ChatAnswer answer) {
+    if (answer.finish() == FinishReason.ERROR && answer.parts().isEmpty()) {
+      fail(
+          Failures.transientFailure("upstream_failed", "The model's server could not answer.")
+              .with(answer.usage()));
+      return;
+    }
+    over = true;
+    Translator.Head head = job.head().orElseThrow();
+    Buffer bytes;
+    if (job.stream()) { // the server would not stream; the client shall still have its events
+      Translator.StreamWriter writer = job.client().streamWriter(head);
+      StringBuilder events = new StringBuilder();
+      Collector.events(answer).forEach(e -> events.append(writer.write(e)));
+      bytes = Buffer.buffer(events.toString());
+    } else {
+      bytes = Buffer.buffer(Json.writeBytes(job.client().writeAnswer(answer, head)));
+    }
+    sink.piece(new Piece(bytes, answer.text(), answer.usage().output()));
+    List<Part> remembered = Seals.worthRemembering(answer.parts()) ? answer.parts() : List.of();
+    sink.ended(new Ending(answer.finish(), answer.usage(), false, Buffer.buffer(), remembered));
+  }
+
+  @Override
+  public void broken() {
+    if (!over) {
+      fail(Failures.transientFailure("upstream_cut", "The model's server broke off."));
+    }
+  }
+
+  @Override
+  public boolean isOver() {
+    return over;
+  }
+
+  private void fail(Failure failure) {
+    over = true;
+    sink.failed(failure);
+  }
+}

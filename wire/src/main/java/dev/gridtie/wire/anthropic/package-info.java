@@ -1,0 +1,5 @@
+/** Anthropic messages. */
+@NullMarked
+package dev.gridtie.wire.anthropic;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,5 @@
+/** Gemini generateContent. */
+@NullMarked
+package dev.gridtie.wire.gemini;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,5 @@
+/** OpenAI responses. */
+@NullMarked
+package dev.gridtie.wire.responses;
+
+import org.jspecify.annotations.NullMarked;
