@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { createPublicClient, http, parseAbi } from "viem";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const gridtie = join(root, "gridtie");
+export const gridtie = join(root, "gridtie");
 
 /** Two ports in a row that are free. */
 async function freePort() {
@@ -25,7 +25,7 @@ async function freePort() {
 }
 
 /** Starts a command and waits for its line "ready URL". */
-function startReady(args) {
+export function startReady(args) {
   const child = spawn(gridtie, args, { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const ready = new Promise((resolve, reject) => {
@@ -41,7 +41,7 @@ function startReady(args) {
   return { child, ready };
 }
 
-const ended = (child) => new Promise((resolve) => (child.exitCode !== null ? resolve() : child.once("exit", resolve)));
+export const ended = (child) => new Promise((resolve) => (child.exitCode !== null ? resolve() : child.once("exit", resolve)));
 
 export async function startWorld() {
   const home = mkdtempSync(join(tmpdir(), "gridtie-interop-"));

@@ -21,6 +21,7 @@ public final class Breaker {
   private int failures;
   private Instant closedUntil = Instant.MIN;
   private boolean probing;
+  private boolean rateLimited;
 
   /** How a breaker stands. */
   public enum State {
@@ -72,17 +73,25 @@ public final class Breaker {
   public synchronized void failed() {
     failures++;
     if (probing || failures >= FAILURES_MAX) {
+      rateLimited = false;
       open(OPEN);
     }
   }
 
+  /** Whether it is open because too much was asked, and not because something is wrong. */
+  public synchronized boolean isRateLimited() {
+    return rateLimited && state() != State.CLOSED;
+  }
+
   /** The source asks to be left alone for a while. */
   public synchronized void holdOff(Duration howLong) {
+    rateLimited = true;
     open(howLong.compareTo(KEY_REFUSED) < 0 ? howLong : KEY_REFUSED);
   }
 
   /** The key was refused: nothing but time, or an operator, will help. */
   public synchronized void keyRefused() {
+    rateLimited = false;
     open(KEY_REFUSED);
   }
 

@@ -52,6 +52,11 @@ final class AccountPages {
     data.put("is_management_key", false);
     data.put("is_provisioning_key", false);
     data.putNull("creator_user_id");
+    data.putArray("allowed_data_regions");
+    ObjectNode daily = data.putObject("free_model_daily_requests");
+    daily.put("limit", 0).put("remaining", 0).put("used", 0);
+    data.putNull("organization_id");
+    data.putNull("workspace_id");
     data.putNull("expires_at");
     ObjectNode rate = data.putObject("rate_limit");
     rate.put("requests", limits.requestsPerMinute() == 0 ? -1 : limits.requestsPerMinute());

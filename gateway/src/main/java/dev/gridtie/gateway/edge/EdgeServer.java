@@ -379,12 +379,18 @@ public final class EdgeServer implements AutoCloseable {
           try {
             handler.run();
           } catch (RuntimeException e) {
-            System.err.println("gridtie: serving a request: " + e);
+            System.err.println("gridtie: serving a request: " + e + where(e));
             reply.error(
                 ApiError.of(
                     ApiError.Kind.INTERNAL, "internal_error", "Something went wrong on our side."));
           }
         });
+  }
+
+  /** The place of a bug, for whoever has to find it; never what was being served. */
+  private static String where(RuntimeException e) {
+    StackTraceElement[] trace = e.getStackTrace();
+    return trace.length == 0 ? "" : " at " + trace[0];
   }
 
   // On threads of their own

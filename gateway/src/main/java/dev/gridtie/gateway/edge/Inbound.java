@@ -10,7 +10,9 @@ import dev.gridtie.wire.openai.CompletionsTranslator;
 import dev.gridtie.wire.openai.OpenAiTranslator;
 import dev.gridtie.wire.responses.ResponsesTranslator;
 import java.net.URLDecoder;
+import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,7 +32,8 @@ record Inbound(
   private static final Translator ANTHROPIC = new AnthropicTranslator();
   private static final Translator GEMINI = new GeminiTranslator(false);
   private static final Translator GEMINI_ARRAY = new GeminiTranslator(true);
-  private static final String GEMINI_MODELS = "/v1beta/models/";
+  private static final List<String> GEMINI_MODELS =
+      List.of("/v1beta/models/", "/v1/models/", "/v1alpha/models/");
   private static final String OPEN_ROUTER = "/api";
 
   /** The door at a path, where conversations come in there. */
@@ -71,14 +74,28 @@ record Inbound(
             false));
   }
 
-  /** {@code /v1beta/models/MODEL:ACTION}; a model's name may hold slashes. */
+  /**
+   * {@code /v1beta/models/MODEL:ACTION}, in whichever version; a model's name may hold slashes, and
+   * is followed by one of Gemini's actions.
+   */
   record GeminiPath(String model, String action) {
+    private static final Set<String> ACTIONS =
+        Set.of(
+            "generateContent",
+            "streamGenerateContent",
+            "countTokens",
+            "embedContent",
+            "batchEmbedContents");
+
     static Optional<GeminiPath> of(String path) {
       int colon = path.lastIndexOf(':');
-      if (!path.startsWith(GEMINI_MODELS) || colon < GEMINI_MODELS.length()) {
+      Optional<String> prefix = GEMINI_MODELS.stream().filter(path::startsWith).findFirst();
+      if (prefix.isEmpty()
+          || colon < prefix.get().length()
+          || !ACTIONS.contains(path.substring(colon + 1))) {
         return Optional.empty();
       }
-      String model = path.substring(GEMINI_MODELS.length(), colon);
+      String model = path.substring(prefix.get().length(), colon);
       try {
         return Optional.of(
             new GeminiPath(URLDecoder.decode(model, UTF_8), path.substring(colon + 1)));

@@ -123,6 +123,8 @@ final class Listings {
     ObjectNode json = Json.object();
     ArrayNode data = json.putArray("data");
     catalog.all().forEach(m -> data.add(openRouter(m)));
+    json.put("total_count", data.size());
+    json.putObject("links").putNull("next");
     return json;
   }
 
@@ -239,6 +241,10 @@ final class Listings {
     json.put("uptime_last_5m", 100 * health.uptime(Duration.ofMinutes(5)));
     json.put("uptime_last_30m", 100 * health.uptime(Duration.ofMinutes(30)));
     json.put("uptime_last_1d", 100 * health.uptime(Duration.ofDays(1)));
+    boolean tools = e.features().contains(Feature.TOOLS);
+    ObjectNode choice = json.putObject("supports_tool_choice");
+    choice.put("none", tools).put("auto", tools);
+    choice.put("required", tools).put("function", tools);
     json.put(
         "supports_implicit_caching", e.prices().cacheRead().compareTo(e.prices().prompt()) < 0);
     ObjectNode latency = Json.object();

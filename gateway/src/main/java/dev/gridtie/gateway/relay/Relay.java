@@ -123,7 +123,20 @@ public final class Relay {
       return null;
     }
 
-    private static Failure unavailable() {
+    /** Nobody could be asked: because all are busy, or because all are unwell. */
+    private Failure unavailable() {
+      boolean busy =
+          plan.legs().stream()
+              .flatMap(l -> l.endpoint().channels().stream())
+              .anyMatch(c -> c.breaker().isRateLimited());
+      if (busy) {
+        return Failure.of(
+            Failure.Kind.RATE,
+            ApiError.of(
+                ApiError.Kind.RATE_LIMITED,
+                "upstream_rate_limited",
+                "The model's servers take no more requests at the moment; try again soon."));
+      }
       return Failure.of(
           Failure.Kind.TRANSIENT,
           ApiError.of(

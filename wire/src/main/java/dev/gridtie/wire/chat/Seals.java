@@ -40,6 +40,27 @@ public final class Seals {
     return new Part.Reasoning("", new Seal(seal.origin(), seal.data(), callId));
   }
 
+  /**
+   * Puts a thought together that came in pieces: words without a seal, and a seal after them, as a
+   * stream leaves them with clients that keep its pieces as they are.
+   */
+  public static List<Part> join(List<Part> parts) {
+    List<Part> out = new ArrayList<>();
+    for (Part part : parts) {
+      boolean joins =
+          part instanceof Part.Reasoning
+              && !out.isEmpty()
+              && out.getLast() instanceof Part.Reasoning before
+              && before.seal() == null;
+      if (joins && part instanceof Part.Reasoning next && out.removeLast() instanceof Part.Reasoning b) {
+        out.add(new Part.Reasoning(b.text() + next.text(), next.seal()));
+      } else {
+        out.add(part);
+      }
+    }
+    return out;
+  }
+
   /** Undoes {@link #detach}. */
   public static List<Part> attach(List<Part> parts) {
     Map<String, Seal> named = new HashMap<>();

@@ -8,6 +8,7 @@ import dev.gridtie.wire.Fields;
 import dev.gridtie.wire.Fields.RefusedException;
 import dev.gridtie.wire.chat.Part;
 import dev.gridtie.wire.chat.Seal;
+import dev.gridtie.wire.chat.Seals;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -52,7 +53,7 @@ final class GeminiParts {
     for (Fields part : content.objects("parts", PARTS_MAX)) {
       parts.add(part(part));
     }
-    return dev.gridtie.wire.chat.Seals.attach(parts);
+    return Seals.join(Seals.attach(parts));
   }
 
   private Part part(Fields in) throws RefusedException {

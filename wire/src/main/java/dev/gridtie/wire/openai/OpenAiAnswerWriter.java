@@ -18,6 +18,7 @@ final class OpenAiAnswerWriter {
     json.put("object", "chat.completion");
     json.put("created", head.created());
     json.put("model", head.model());
+    json.putNull("system_fingerprint");
     ObjectNode choice = json.putArray("choices").addObject();
     choice.put("index", 0);
     choice.set("message", message(answer, shows(head)));

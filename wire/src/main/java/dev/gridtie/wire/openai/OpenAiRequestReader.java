@@ -207,7 +207,12 @@ final class OpenAiRequestReader {
     if (wanted == null && budget == null && enabled != null) {
       wanted = enabled ? "medium" : "none";
     }
-    Boolean show = exclude != null ? Boolean.valueOf(!exclude) : summary != null ? true : include;
+    Boolean show = include;
+    if (exclude != null) {
+      show = !exclude;
+    } else if (summary != null) {
+      show = true;
+    }
     return new Thinking(wanted, budget, show);
   }
 
