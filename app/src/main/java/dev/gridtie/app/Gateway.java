@@ -327,7 +327,7 @@ final class Gateway implements AutoCloseable {
             model.quantization(),
             Set.of("local"),
             DataPolicy.OWN,
-            dialect.isPresent() ? EnumSet.allOf(Feature.class) : Set.of(),
+            dialect.isPresent() ? EnumSet.allOf(Feature.class) : Set.of(Feature.EMBEDDINGS),
             build,
             List.of(new Channel(model.id(), source, new Breaker(CLOCK))),
             new Health(CLOCK));

@@ -1,5 +1,6 @@
 package dev.gridtie.gateway.answer;
 
+import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatRequest;
 
@@ -13,6 +14,14 @@ public interface AnswerSource {
 
   /** Starts an answer; what comes of it, failures included, the sink hears. Never blocks long. */
   Running start(Job job, AnswerSink sink);
+
+  /** Computes what texts are like; blocks until that is done. */
+  default Embeddings.Result embed(Embeddings.Request request) throws InterruptedException {
+    return new Embeddings.Result.Failed(
+        Failure.of(
+            Failure.Kind.UNFIT,
+            ApiError.invalid("unsupported_operation", "This model gives no embeddings.", "model")));
+  }
 
   /** Whether it would answer now. */
   boolean isReady();

@@ -119,7 +119,6 @@ final class AccountPages {
           "session_id",
           "request_id",
           "service_tier",
-          "data_region",
           "provider_responses",
           "router",
           "preset_id",
@@ -133,6 +132,8 @@ final class AccountPages {
     data.put("is_byok", false);
     data.put("api_type", "completions");
     data.put("origin", "");
+    data.put("data_region", "global");
+    data.put("workspace_id", "");
     return json;
   }
 }

@@ -18,6 +18,8 @@ final class ChatHandler {
   private final Planner planner;
   private final PaidHandler paid;
   private final KeyedHandler keyed;
+  private final CountHandler counts;
+  private final EmbeddingsHandler embeddings;
 
   ChatHandler(Services services, String publicUrl) {
     this.services = services;
@@ -25,10 +27,16 @@ final class ChatHandler {
     this.planner = new Planner(services.catalog(), services.router(), services.affinity(), memory);
     this.paid = new PaidHandler(services, publicUrl);
     this.keyed = new KeyedHandler(services, memory);
+    this.counts = new CountHandler(planner);
+    this.embeddings = new EmbeddingsHandler(services, planner);
   }
 
-  Planner planner() {
-    return planner;
+  CountHandler counts() {
+    return counts;
+  }
+
+  EmbeddingsHandler embeddings() {
+    return embeddings;
   }
 
   /** Serves one request, on a thread that may block. */

@@ -3,6 +3,7 @@ package dev.gridtie.gateway.edge;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.account.Account;
 import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.anthropic.AnthropicTranslator;
 import dev.gridtie.wire.gemini.GeminiTranslator;
 import io.vertx.core.Context;
 import io.vertx.core.Vertx;
@@ -138,6 +139,9 @@ public final class EdgeServer implements AutoCloseable {
                       door, request.headers(), request.query(), body, reply, context, received)));
       return;
     }
+    if (aside(request, path)) {
+      return;
+    }
     if (path.startsWith("/api/v1/")) {
       openRouter(request, path.substring("/api/v1".length()));
     } else if (path.startsWith("/v1beta/models")) {
@@ -145,6 +149,58 @@ public final class EdgeServer implements AutoCloseable {
     } else {
       page(request, path);
     }
+  }
+
+  /** Requests beside conversations: counts and embeddings; whether this was one. */
+  private boolean aside(HttpServerRequest request, String path) {
+    ChatHandler handlers = chat;
+    switch (path) {
+      case "/v1/messages/count_tokens" -> {
+        Reply reply = new Reply(request.response(), new AnthropicTranslator()::writeError);
+        post(request, reply, body -> handlers.counts().anthropic(body, reply));
+        return true;
+      }
+      case "/v1/embeddings", "/api/v1/embeddings" -> {
+        Reply reply =
+            path.startsWith("/api")
+                ? new Reply(request.response(), OpenRouterErrors::of)
+                : new Reply(request.response());
+        embeddings(request, reply, EmbeddingsHandler.Form.OPENAI, "");
+        return true;
+      }
+      default -> {
+        return asideGemini(request, path);
+      }
+    }
+  }
+
+  private boolean asideGemini(HttpServerRequest request, String path) {
+    Optional<Inbound.GeminiPath> asked = Inbound.GeminiPath.of(path);
+    if (asked.isEmpty()) {
+      return false;
+    }
+    Reply reply = new Reply(request.response(), new GeminiTranslator(false)::writeError);
+    String model = asked.get().model();
+    ChatHandler handlers = chat;
+    switch (asked.get().action()) {
+      case "countTokens" ->
+          post(request, reply, body -> handlers.counts().gemini(model, body, reply));
+      case "embedContent" -> embeddings(request, reply, EmbeddingsHandler.Form.GEMINI_ONE, model);
+      default -> embeddings(request, reply, EmbeddingsHandler.Form.GEMINI_MANY, model);
+    }
+    return true;
+  }
+
+  private void embeddings(
+      HttpServerRequest request, Reply reply, EmbeddingsHandler.Form form, String model) {
+    ChatHandler handlers = chat;
+    post(
+        request,
+        reply,
+        body ->
+            handlers
+                .embeddings()
+                .handle(form, model, request.headers(), request.query(), body, reply));
   }
 
   private void page(HttpServerRequest request, String path) {

@@ -2,6 +2,7 @@ package dev.gridtie.gateway.provider;
 
 import dev.gridtie.gateway.answer.AnswerSink;
 import dev.gridtie.gateway.answer.AnswerSource;
+import dev.gridtie.gateway.answer.Embeddings;
 import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Job;
@@ -22,6 +23,7 @@ import dev.gridtie.wire.chat.Translator.Head;
 import dev.gridtie.wire.chat.Translator.StreamWriter;
 import dev.gridtie.wire.chat.Usage;
 import io.vertx.core.buffer.Buffer;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -60,14 +62,40 @@ public final class EngineSource implements AnswerSource {
   private Running start(EngineRequest request, Job job, AnswerSink sink) {
     Head head = job.head().orElseThrow();
     Ears ears = job.stream() ? new StreamEars(job, head, sink) : new WholeEars(job, head, sink);
+    ResumedGeneration generation =
+        new ResumedGeneration(engine, request.turns(), request.sampling(), job.maxTokens(), ears);
     try {
-      Engine.Generation generation =
-          engine.generate(request.turns(), request.sampling(), job.maxTokens(), ears);
+      generation.begin();
       return generation::cancel;
     } catch (Engine.EngineException e) {
       sink.failed(failure(e.failure()));
       return Running.NOTHING;
     }
+  }
+
+  @Override
+  public Embeddings.Result embed(Embeddings.Request request) {
+    if (request.dimensions() > 0) {
+      return new Embeddings.Result.Failed(
+          Failure.of(
+              Failure.Kind.UNFIT,
+              ApiError.invalid(
+                  "unsupported_parameter",
+                  "'dimensions' cannot be honoured by this model; leave it out.",
+                  "dimensions")));
+    }
+    List<float[]> vectors = new ArrayList<>();
+    long tokens = 0;
+    for (String text : request.texts()) {
+      try {
+        Engine.Embedded one = engine.embed(text);
+        vectors.add(one.values());
+        tokens += one.tokens();
+      } catch (Engine.EngineException e) {
+        return new Embeddings.Result.Failed(failure(e.failure()));
+      }
+    }
+    return new Embeddings.Result.Given(new Embeddings(vectors, tokens));
   }
 
   @Override

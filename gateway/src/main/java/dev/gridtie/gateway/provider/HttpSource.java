@@ -6,6 +6,7 @@ import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.answer.AnswerSink;
 import dev.gridtie.gateway.answer.AnswerSource;
+import dev.gridtie.gateway.answer.Embeddings;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.wire.ApiError;
@@ -85,6 +86,11 @@ public final class HttpSource implements AnswerSource {
     return translator
         .writeRequest(request)
         .then(written -> Outcome.ok(PromptBound.of(request, upstream.imageTokensMax())));
+  }
+
+  @Override
+  public Embeddings.Result embed(Embeddings.Request request) throws InterruptedException {
+    return new HttpEmbeddings(client, upstream, translator).embed(request);
   }
 
   @Override

@@ -9,6 +9,7 @@ import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Continuous batching: every step computes one more token of each sequence that is answering, and
@@ -30,10 +31,14 @@ final class Batcher {
   private final List<Job> active = new ArrayList<>();
   private final Deque<Integer> freeSequences = new ArrayDeque<>();
   private final float[] logits;
+  private final int threads;
+  private @Nullable EmbeddingContext embeddings;
 
   /** Hears what becomes of jobs, on the batcher's thread. */
   interface Listener {
     void counted(long id, int tokens);
+
+    void embedded(long id, float[] values, int tokens);
 
     void started(long id, int promptTokens);
 
@@ -46,6 +51,9 @@ final class Batcher {
 
   sealed interface Command {
     record Count(long id, List<Turn> turns) implements Command {}
+
+    /** What a text is like. */
+    record Embed(long id, String text) implements Command {}
 
     record Generate(long id, List<Turn> turns, Sampling sampling, int maxTokens)
         implements Command {}
@@ -87,8 +95,10 @@ final class Batcher {
       int sequences,
       int contextTokens,
       int batchMax,
+      int threads,
       Listener listener) {
     this.llama = llama;
+    this.threads = threads;
     this.encoder = encoder;
     this.contextTokens = contextTokens;
     this.batchMax = batchMax;
@@ -139,6 +149,7 @@ final class Batcher {
           listener.refused(c.id(), "invalid_messages", String.valueOf(e.getMessage()));
         }
       }
+      case Command.Embed e -> embed(e);
       case Command.Generate g -> accept(g);
       case Command.Cancel ignored -> {}
       case Command.Shutdown ignored -> {
@@ -146,6 +157,24 @@ final class Batcher {
       }
     }
     return true;
+  }
+
+  /** Texts are short beside answers: each is computed whole, between two steps. */
+  private void embed(Command.Embed command) {
+    EmbeddingContext context = embeddings;
+    if (context == null) {
+      context = llama.embeddings(contextTokens, threads);
+      embeddings = context;
+    }
+    int[] tokens = llama.tokenize(command.text(), false);
+    if (tokens.length == 0 || tokens.length > contextTokens) {
+      listener.refused(
+          command.id(),
+          "context_length_exceeded",
+          "a text must have 1 to " + contextTokens + " tokens, not " + tokens.length);
+      return;
+    }
+    listener.embedded(command.id(), context.embed(tokens), tokens.length);
   }
 
   private void accept(Command.Generate command) {

@@ -108,8 +108,18 @@ public final class Engine implements AutoCloseable {
   private sealed interface Pending {
     record Counting(CompletableFuture<Integer> tokens) implements Pending {}
 
+    record Embedding(CompletableFuture<Embedded> done) implements Pending {}
+
     record Generating(Listener listener) implements Pending {}
   }
+
+  /**
+   * What a text is like.
+   *
+   * @param values of unit length
+   * @param tokens of the text
+   */
+  public record Embedded(float[] values, int tokens) {}
 
   private record Child(Process process, BufferedWriter in) {}
 
@@ -172,10 +182,23 @@ public final class Engine implements AutoCloseable {
    */
   public int count(List<Turn> turns) throws EngineException {
     CompletableFuture<Integer> tokens = new CompletableFuture<>();
-    ObjectNode command = command("count", turns);
-    long id = register(command, new Pending.Counting(tokens));
+    return await(register(command("count", turns), new Pending.Counting(tokens)), tokens);
+  }
+
+  /**
+   * What a text is like: the mean of its tokens' last hidden states, at unit length.
+   *
+   * @throws EngineException where the engine is not up, or the text does not fit
+   */
+  public Embedded embed(String text) throws EngineException {
+    CompletableFuture<Embedded> done = new CompletableFuture<>();
+    ObjectNode command = Json.object().put("op", "embed").put("text", text);
+    return await(register(command, new Pending.Embedding(done)), done);
+  }
+
+  private <T> T await(long id, CompletableFuture<T> answer) throws EngineException {
     try {
-      return tokens.get(COUNT_PATIENCE.toSeconds(), TimeUnit.SECONDS);
+      return answer.get(COUNT_PATIENCE.toSeconds(), TimeUnit.SECONDS);
     } catch (ExecutionException e) {
       if (e.getCause() instanceof EngineException engine) {
         throw engine;
@@ -183,8 +206,7 @@ public final class Engine implements AutoCloseable {
       throw new IllegalStateException(e);
     } catch (TimeoutException e) {
       throw new EngineException(
-          new EngineFailure(
-              EngineFailure.Code.OVERLOADED, "the engine is too busy to count tokens", true));
+          new EngineFailure(EngineFailure.Code.OVERLOADED, "the engine is too busy", true));
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new EngineException(EngineFailure.unavailable());
@@ -364,6 +386,16 @@ public final class Engine implements AutoCloseable {
           counting.tokens().complete(event.path("tokens").asInt());
         }
       }
+      case "embedded" -> {
+        if (pending.remove(id) instanceof Pending.Embedding embedding) {
+          JsonNode list = event.path("values");
+          float[] values = new float[list.size()];
+          for (int i = 0; i < values.length; i++) {
+            values[i] = list.path(i).floatValue();
+          }
+          embedding.done().complete(new Embedded(values, event.path("tokens").asInt()));
+        }
+      }
       case "started" -> {
         if (pending.get(id) instanceof Pending.Generating g) {
           g.listener().started(event.path("prompt").asInt());
@@ -409,6 +441,7 @@ public final class Engine implements AutoCloseable {
     switch (what) {
       case null -> {}
       case Pending.Counting c -> c.tokens().completeExceptionally(new EngineException(failure));
+      case Pending.Embedding e -> e.done().completeExceptionally(new EngineException(failure));
       case Pending.Generating g -> g.listener().failed(failure);
     }
   }

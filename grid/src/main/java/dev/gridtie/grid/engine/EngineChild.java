@@ -77,7 +77,9 @@ public final class EngineChild {
               llama.specialText("bos"),
               llama.specialText("eos"));
       PromptEncoder encoder = new PromptEncoder(template, llama::tokenize, llama.controlTexts());
-      Batcher batcher = new Batcher(llama, encoder, slots, context, BATCH_TOKENS, lines);
+      Batcher batcher =
+          new Batcher(
+              llama, encoder, slots, context, BATCH_TOKENS, config.path("threads").asInt(), lines);
       ObjectNode ready = Json.object();
       ready.put("ev", "ready");
       ready.put("parameters", llama.parameters());
@@ -108,6 +110,7 @@ public final class EngineChild {
     long id = json.path("id").asLong();
     return switch (json.path("op").asString()) {
       case "count" -> new Batcher.Command.Count(id, turns(json));
+      case "embed" -> new Batcher.Command.Embed(id, json.path("text").asString());
       case "generate" ->
           new Batcher.Command.Generate(
               id, turns(json), sampling(json.path("sampling")), json.path("max").asInt());
@@ -162,6 +165,16 @@ public final class EngineChild {
     @Override
     public void counted(long id, int tokens) {
       send(event("counted", id).put("tokens", tokens));
+    }
+
+    @Override
+    public void embedded(long id, float[] values, int tokens) {
+      ObjectNode event = event("embedded", id).put("tokens", tokens);
+      var list = event.putArray("values");
+      for (float value : values) {
+        list.add(value);
+      }
+      send(event);
     }
 
     @Override

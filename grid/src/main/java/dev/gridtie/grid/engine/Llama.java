@@ -370,6 +370,11 @@ final class Llama implements AutoCloseable {
 
   // The model
 
+  /** A second context on this model, for embeddings. */
+  EmbeddingContext embeddings(int contextTokens, int threads) {
+    return new EmbeddingContext(library, model, contextTokens, threads);
+  }
+
   int trainedContext() {
     return (int)
         library.call("llama_model_n_ctx_train", FunctionDescriptor.of(JAVA_INT, ADDRESS), model);

@@ -2,6 +2,7 @@ package dev.gridtie.grid.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.testkit.Seeded;
@@ -196,6 +197,27 @@ class EngineIT {
       assertThat(answer.reason()).isIn(EndReason.CANCELLED, EndReason.STOP);
     }
     assertThat(ask(engine, "Hello", Sampling.greedy(), 50).get().text()).contains("Hello");
+  }
+
+  private static double likeness(String a, String b) throws Exception {
+    float[] x = engine.embed(a).values();
+    float[] y = engine.embed(b).values();
+    double dot = 0;
+    for (int i = 0; i < x.length; i++) {
+      dot += (double) x[i] * y[i];
+    }
+    return dot;
+  }
+
+  @Test
+  void anEmbeddingHasUnitLengthAndLikeTextsAreNearer() throws Exception {
+    assertThat(likeness("What is a receipt?", "What is a receipt?")).isCloseTo(1, within(1e-4));
+    assertThat(likeness("What is a receipt?", "Tell me what a receipt is."))
+        .isGreaterThan(likeness("What is a receipt?", "llama.cpp runs on the CPU"));
+    assertThat(engine.embed("one two").tokens()).isPositive();
+    assertThatThrownBy(() -> engine.embed("word ".repeat(5000)))
+        .isInstanceOf(Engine.EngineException.class);
+    assertThatThrownBy(() -> engine.embed("")).isInstanceOf(Engine.EngineException.class);
   }
 
   @Test

@@ -52,7 +52,9 @@ public final class Seals {
               && !out.isEmpty()
               && out.getLast() instanceof Part.Reasoning before
               && before.seal() == null;
-      if (joins && part instanceof Part.Reasoning next && out.removeLast() instanceof Part.Reasoning b) {
+      if (joins
+          && part instanceof Part.Reasoning next
+          && out.removeLast() instanceof Part.Reasoning b) {
         out.add(new Part.Reasoning(b.text() + next.text(), next.seal()));
       } else {
         out.add(part);

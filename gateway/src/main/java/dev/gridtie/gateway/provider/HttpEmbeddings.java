@@ -1,0 +1,140 @@
+package dev.gridtie.gateway.provider;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.gateway.answer.Embeddings;
+import dev.gridtie.gateway.answer.Failure;
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.chat.Dialect;
+import dev.gridtie.wire.chat.Translator;
+import io.vertx.core.buffer.Buffer;
+import io.vertx.core.http.HttpClient;
+import io.vertx.core.http.HttpMethod;
+import io.vertx.core.http.RequestOptions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * Asks a server elsewhere what texts are like: OpenAI's embeddings, Gemini's batchEmbedContents.
+ */
+final class HttpEmbeddings {
+  private static final long PATIENCE_SECONDS = 60;
+
+  private final HttpClient client;
+  private final Upstream upstream;
+  private final Translator translator;
+
+  HttpEmbeddings(HttpClient client, Upstream upstream, Translator translator) {
+    this.client = client;
+    this.upstream = upstream;
+    this.translator = translator;
+  }
+
+  Embeddings.Result embed(Embeddings.Request request) throws InterruptedException {
+    boolean gemini = upstream.dialect() == Dialect.GEMINI;
+    if (upstream.dialect() == Dialect.ANTHROPIC) {
+      return failed(
+          Failure.of(
+              Failure.Kind.UNFIT,
+              ApiError.invalid(
+                  "unsupported_operation", "This model gives no embeddings.", "model")));
+    }
+    String at = upstream.base().getPath().replaceAll("/+$", "");
+    RequestOptions options =
+        new RequestOptions()
+            .setMethod(HttpMethod.POST)
+            .setHost(upstream.base().getHost())
+            .setPort(upstream.port())
+            .setSsl(upstream.isSecure())
+            .setURI(
+                gemini
+                    ? at + "/models/" + upstream.model() + ":batchEmbedContents"
+                    : at + "/embeddings");
+    upstream.headers(Map.of()).forEach(options::putHeader);
+    ObjectNode body = gemini ? gemini(request) : openAi(request);
+    try {
+      record Answered(int status, Optional<String> retryAfter, byte[] body) {}
+      Answered answered =
+          client
+              .request(options)
+              .compose(r -> r.send(Buffer.buffer(Json.writeBytes(body))))
+              .compose(
+                  r ->
+                      r.body()
+                          .map(
+                              b ->
+                                  new Answered(
+                                      r.statusCode(),
+                                      Optional.ofNullable(r.getHeader("Retry-After")),
+                                      b.getBytes())))
+              .toCompletionStage()
+              .toCompletableFuture()
+              .get(PATIENCE_SECONDS, TimeUnit.SECONDS);
+      if (answered.status() != 200) {
+        ApiError error = translator.readError(answered.status(), answered.body());
+        return failed(Failures.ofStatus(answered.status(), error, answered.retryAfter()));
+      }
+      return read(Json.parse(answered.body()), request, gemini);
+    } catch (ExecutionException e) {
+      return failed(Failures.unreachable());
+    } catch (TimeoutException e) {
+      return failed(Failures.silent());
+    } catch (Json.MalformedJsonException e) {
+      return failed(Failures.malformed());
+    }
+  }
+
+  private static Embeddings.Result failed(Failure failure) {
+    return new Embeddings.Result.Failed(failure);
+  }
+
+  private ObjectNode openAi(Embeddings.Request request) {
+    ObjectNode json = Json.object().put("model", upstream.model());
+    ArrayNode input = json.putArray("input");
+    request.texts().forEach(input::add);
+    json.put("encoding_format", "float");
+    if (request.dimensions() > 0) {
+      json.put("dimensions", request.dimensions());
+    }
+    return json;
+  }
+
+  private ObjectNode gemini(Embeddings.Request request) {
+    ObjectNode json = Json.object();
+    ArrayNode requests = json.putArray("requests");
+    for (String text : request.texts()) {
+      ObjectNode one = requests.addObject().put("model", "models/" + upstream.model());
+      one.putObject("content").putArray("parts").addObject().put("text", text);
+      if (request.dimensions() > 0) {
+        one.put("outputDimensionality", request.dimensions());
+      }
+    }
+    return json;
+  }
+
+  private static Embeddings.Result read(JsonNode json, Embeddings.Request request, boolean gemini) {
+    List<float[]> vectors = new ArrayList<>();
+    for (JsonNode each : json.path(gemini ? "embeddings" : "data")) {
+      JsonNode values = each.path(gemini ? "values" : "embedding");
+      float[] vector = new float[values.size()];
+      for (int i = 0; i < vector.length; i++) {
+        vector[i] = (float) values.path(i).asDouble(0);
+      }
+      vectors.add(vector);
+    }
+    if (vectors.size() != request.texts().size() || vectors.stream().anyMatch(v -> v.length == 0)) {
+      return failed(Failures.malformed());
+    }
+    long counted = json.path("usage").path("prompt_tokens").asLong(0);
+    long length = request.texts().stream().mapToLong(String::length).sum();
+    return new Embeddings.Result.Given(
+        new Embeddings(vectors, counted > 0 ? counted : PromptBound.estimateOfText(length)));
+  }
+}
