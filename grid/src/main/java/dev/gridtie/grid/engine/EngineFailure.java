@@ -21,7 +21,7 @@ public record EngineFailure(Code code, String message, boolean retryable) {
     INVALID_MESSAGES
   }
 
-  static EngineFailure crashed() {
+  public static EngineFailure crashed() {
     return new EngineFailure(
         Code.CRASHED, "the engine ended while it was answering; send the request again", true);
   }
