@@ -8,6 +8,7 @@ import dev.gridtie.gateway.account.KeyStore;
 import dev.gridtie.gateway.account.UsageLog;
 import dev.gridtie.gateway.account.UsageStore;
 import dev.gridtie.gateway.answer.AnswerSource;
+import dev.gridtie.gateway.cache.AnswerCache;
 import dev.gridtie.gateway.catalog.Breaker;
 import dev.gridtie.gateway.catalog.Catalog;
 import dev.gridtie.gateway.catalog.Channel;
@@ -31,6 +32,10 @@ import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.route.Affinity;
 import dev.gridtie.gateway.route.Router;
 import dev.gridtie.gateway.till.Till;
+import dev.gridtie.gateway.watch.AccessLog;
+import dev.gridtie.gateway.watch.Metrics;
+import dev.gridtie.gateway.watch.Traces;
+import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.wire.chat.Dialect;
@@ -45,6 +50,13 @@ import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.evm.exact.ExactFacilitator;
 import dev.gridtie.x402.evm.exact.ExactServer;
 import dev.gridtie.x402.wire.Networks;
+import io.opentelemetry.api.common.AttributeKey;
+import io.opentelemetry.api.common.Attributes;
+import io.opentelemetry.exporter.otlp.http.trace.OtlpHttpSpanExporter;
+import io.opentelemetry.sdk.OpenTelemetrySdk;
+import io.opentelemetry.sdk.resources.Resource;
+import io.opentelemetry.sdk.trace.SdkTracerProvider;
+import io.opentelemetry.sdk.trace.export.BatchSpanProcessor;
 import io.vertx.core.Vertx;
 import io.vertx.core.VertxOptions;
 import io.vertx.core.http.HttpClient;
@@ -175,6 +187,8 @@ final class Gateway implements AutoCloseable {
           return true;
         });
     UsageLog usage = opened(new UsageLog(database));
+    Metrics metrics = new Metrics(catalog);
+    Watch watch = watch(config, home, metrics);
     GatewayConfig.Limits l = config.limitsOrDefault();
     EdgeServer edge =
         opened(
@@ -189,6 +203,9 @@ final class Gateway implements AutoCloseable {
                     charge,
                     keys,
                     usage,
+                    new AnswerCache(config.cachePolicy(), CLOCK),
+                    watch,
+                    metrics,
                     database,
                     CLOCK,
                     random),
@@ -203,6 +220,34 @@ final class Gateway implements AutoCloseable {
             config.hostOrLoopback(),
             config.port(),
             config.publicUrl() == null ? "" : config.publicUrl());
+  }
+
+  /** Everything that looks on. */
+  private Watch watch(GatewayConfig config, Home home, Metrics metrics) {
+    List<Watch> all = new ArrayList<>();
+    all.add(metrics);
+    all.add(opened(new AccessLog(home.logs().resolve("access.log"))));
+    if (config.traces() != null) {
+      all.add(new Traces(opened(telemetry(config.traces()))));
+    }
+    return seen -> all.forEach(w -> w.over(seen));
+  }
+
+  private static OpenTelemetrySdk telemetry(String url) {
+    return OpenTelemetrySdk.builder()
+        .setTracerProvider(
+            SdkTracerProvider.builder()
+                .setResource(
+                    Resource.getDefault()
+                        .merge(
+                            Resource.create(
+                                Attributes.of(AttributeKey.stringKey("service.name"), "gridtie"))))
+                .addSpanProcessor(
+                    BatchSpanProcessor.builder(
+                            OtlpHttpSpanExporter.builder().setEndpoint(url).build())
+                        .build())
+                .build())
+        .build();
   }
 
   private static final InstantSource CLOCK = InstantSource.system();

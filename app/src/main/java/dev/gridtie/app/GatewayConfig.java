@@ -1,9 +1,11 @@
 package dev.gridtie.app;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.gridtie.gateway.cache.CachePolicy;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -17,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * @param payTo the address that receives payments
  * @param models that engines on this machine run, and free ones behind a server that needs no key
  * @param catalog the file that names hosted models, beside this one; read again when it changes
+ * @param cache whether answers are kept for those who ask the very same
+ * @param traces where spans are sent, by OTLP over HTTP: {@code http://…/v1/traces}
  * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
 record GatewayConfig(
@@ -28,6 +32,8 @@ record GatewayConfig(
     @JsonProperty(required = true) List<Model> models,
     @Nullable String catalog,
     int hedgePercent,
+    @Nullable Cache cache,
+    @Nullable String traces,
     @Nullable Limits limits) {
 
   /**
@@ -119,6 +125,30 @@ record GatewayConfig(
       concurrent = concurrent == 0 ? 256 : concurrent;
       answersKeptHours = answersKeptHours == 0 ? 24 : answersKeptHours;
     }
+  }
+
+  /**
+   * Answers that are given again.
+   *
+   * @param seconds how long; 0 keeps none
+   * @param megabytes of all answers together
+   * @param pricePercent of the price that a hit costs
+   * @param shared whether one account's answers are given to another
+   */
+  record Cache(int seconds, int megabytes, int pricePercent, boolean shared) {
+    Cache {
+      megabytes = megabytes == 0 ? 64 : megabytes;
+    }
+  }
+
+  CachePolicy cachePolicy() {
+    return cache == null
+        ? CachePolicy.OFF
+        : new CachePolicy(
+            Duration.ofSeconds(cache.seconds()),
+            cache.megabytes() * 1024L * 1024,
+            cache.pricePercent(),
+            cache.shared());
   }
 
   String hostOrLoopback() {

@@ -22,6 +22,7 @@ import picocli.CommandLine.Option;
       KeyCommand.class,
       ProxyCommand.class,
       LedgerCommand.class,
+      TopCommand.class,
       BenchCommand.class,
     },
     footer = {

@@ -209,6 +209,8 @@ final class UpCommand implements Callable<Integer> {
         models,
         null,
         0,
+        null,
+        null,
         null);
   }
 

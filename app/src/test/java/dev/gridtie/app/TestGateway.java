@@ -102,6 +102,8 @@ final class TestGateway implements AutoCloseable {
         models,
         null,
         0,
+        null,
+        null,
         new GatewayConfig.Limits(0, 2, 0, 0));
   }
 

@@ -268,6 +268,8 @@ class TroubleIT {
                 usual.models(),
                 null,
                 0,
+                null,
+                null,
                 new GatewayConfig.Limits(0, 0, 1, 0)));
     String payment = world.sign(body);
     AtomicBoolean hold = new AtomicBoolean(true);

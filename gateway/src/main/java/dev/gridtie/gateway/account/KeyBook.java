@@ -25,7 +25,7 @@ public final class KeyBook implements AutoCloseable {
   private final Map<String, Account> byId = new ConcurrentHashMap<>();
   private final Thread thread;
   private volatile boolean closed;
-  private Instant lastRead = Instant.MIN;
+  private Instant lastRead = Instant.EPOCH;
 
   /** Opens the book on a store, which it owns from then on. */
   public KeyBook(KeyStore store, InstantSource clock) {
@@ -88,9 +88,25 @@ public final class KeyBook implements AutoCloseable {
     return Optional.ofNullable(known).filter(a -> !a.key().revoked());
   }
 
-  /** Reads the file again, but not for every guess that somebody sends. */
-  private synchronized void lookAgain() {
-    if (lastRead.plus(LOOK_AGAIN_AFTER).isBefore(clock.instant())) {
+  /**
+   * Sees to it that the file was read after this moment; however many guesses come at once, they
+   * share one reading, and there is a pause between two.
+   */
+  private void lookAgain() {
+    Instant asked = clock.instant();
+    synchronized (this) {
+      if (lastRead.isAfter(asked)) {
+        return;
+      }
+      try {
+        Duration pause = Duration.between(asked, lastRead.plus(LOOK_AGAIN_AFTER));
+        if (pause.isPositive()) {
+          Thread.sleep(pause);
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return;
+      }
       read();
     }
   }

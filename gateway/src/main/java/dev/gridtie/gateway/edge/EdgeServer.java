@@ -207,6 +207,7 @@ public final class EdgeServer implements AutoCloseable {
     Reply reply = new Reply(request.response());
     switch (path) {
       case "/v1/models" -> get(request, reply, r -> models(request, r));
+      case "/metrics" -> metrics(request, reply);
       case "/health/live" ->
           health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
       case "/health/ready" -> health(request, reply, this::ready);
@@ -216,6 +217,24 @@ public final class EdgeServer implements AutoCloseable {
           get(request, reply, r -> model(p.substring("/v1/models/".length()), r));
       default -> refuse(request, reply, nothingHere());
     }
+  }
+
+  /** For this machine alone: what is earned and spent is nobody else's business. */
+  private void metrics(HttpServerRequest request, Reply reply) {
+    String from = request.remoteAddress() == null ? "" : request.remoteAddress().hostAddress();
+    boolean local = from.startsWith("127.") || from.equals("0:0:0:0:0:0:0:1") || from.equals("::1");
+    if (!local || request.getHeader("X-Forwarded-For") != null) {
+      refuse(request, reply, nothingHere());
+      return;
+    }
+    health(
+        request,
+        reply,
+        r ->
+            r.sendWhole(
+                200,
+                "text/plain; version=0.0.4; charset=utf-8",
+                Buffer.buffer(services.metrics().scrape())));
   }
 
   private static ApiError nothingHere() {

@@ -1,21 +1,35 @@
 package dev.gridtie.gateway.edge;
 
 import dev.gridtie.base.Ids;
+import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.account.Account;
 import dev.gridtie.gateway.account.UsageRow;
+import dev.gridtie.gateway.answer.Answer;
+import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Job;
+import dev.gridtie.gateway.answer.Piece;
+import dev.gridtie.gateway.cache.AnswerCache;
+import dev.gridtie.gateway.cache.Flight;
 import dev.gridtie.gateway.catalog.Endpoint;
 import dev.gridtie.gateway.edge.Planner.Planned;
 import dev.gridtie.gateway.provider.PromptBound;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.Plan;
+import dev.gridtie.gateway.watch.Seen;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatRequest;
+import dev.gridtie.wire.chat.Dialect;
+import dev.gridtie.wire.chat.FinishReason;
+import io.vertx.core.buffer.Buffer;
+import java.math.BigInteger;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Serves requests that a key pays for, and those that cost nothing: holds the most it can cost,
@@ -35,6 +49,76 @@ final class KeyedHandler {
 
   /** Serves a request; returns as soon as it is on its way. */
   void serve(Asked asked, Planned planned, Optional<Account> account) {
+    Optional<String> name = cacheName(asked, planned, account);
+    Optional<AnswerCache.Kept> kept = name.flatMap(services.cache()::find);
+    if (kept.isPresent()) {
+      giveKept(asked, planned, kept.get(), account);
+    } else {
+      serve(asked, planned, account, name);
+    }
+  }
+
+  private Optional<String> cacheName(Asked asked, Planned planned, Optional<Account> account) {
+    if (!services.cache().policy().isOn()) {
+      return Optional.empty();
+    }
+    try {
+      return services
+          .cache()
+          .name(
+              account.map(a -> a.key().id()).orElse(""),
+              asked.inbound().path() + "?" + asked.inbound().call(),
+              Json.parse(asked.body()),
+              planned.job().request());
+    } catch (Json.MalformedJsonException e) {
+      return Optional.empty(); // it was read before; never the case
+    }
+  }
+
+  /** Gives an answer again, at what a hit costs. */
+  private void giveKept(
+      Asked asked, Planned planned, AnswerCache.Kept kept, Optional<Account> account) {
+    PicoUsd cost = hitPrice(kept.leg().endpoint().prices().cost(kept.usage()));
+    Optional<Account.Hold> hold = Optional.empty();
+    if (account.isPresent()) {
+      Outcome<Account.Hold> held =
+          account
+              .get()
+              .hold(
+                  cost,
+                  kept.leg().model().id(),
+                  Set.of(kept.leg().endpoint().provider()),
+                  kept.usage().input());
+      if (held instanceof Outcome.Refused<Account.Hold> refused) {
+        asked.reply().error(refused.error());
+        return;
+      }
+      hold = Optional.of(((Outcome.Ok<Account.Hold>) held).value());
+    }
+    Books books = new Books(asked, planned, hold, account, newId(), true);
+    Delivery delivery = new Delivery(asked, planned.job().stream(), planned.job().request(), books);
+    delivery.committed(kept.leg());
+    delivery.piece(new Piece(kept.body(), null, kept.usage().output()));
+    delivery.ended(
+        new Ending(
+            "length".equals(kept.finish()) ? FinishReason.LENGTH : FinishReason.STOP,
+            kept.usage(),
+            false,
+            Buffer.buffer(),
+            List.of()));
+  }
+
+  private PicoUsd hitPrice(PicoUsd price) {
+    BigInteger percent = BigInteger.valueOf(services.cache().policy().pricePercent());
+    return new PicoUsd(price.pico().multiply(percent).divide(BigInteger.valueOf(100)));
+  }
+
+  private String newId() {
+    return Ids.random("", services.random());
+  }
+
+  private void serve(
+      Asked asked, Planned planned, Optional<Account> account, Optional<String> cacheName) {
     long prompt =
         planned
             .job()
@@ -44,7 +128,7 @@ final class KeyedHandler {
     Outcome<Bounded> bounded = bounded(planned, prompt, account);
     switch (bounded) {
       case Outcome.Refused<Bounded> refused -> asked.reply().error(refused.error());
-      case Outcome.Ok<Bounded> ok -> start(asked, planned, ok.value(), account);
+      case Outcome.Ok<Bounded> ok -> start(asked, planned, ok.value(), account, cacheName);
     }
   }
 
@@ -93,8 +177,13 @@ final class KeyedHandler {
         .orElse(0);
   }
 
-  private void start(Asked asked, Planned planned, Bounded bounded, Optional<Account> account) {
-    String id = Ids.random("", services.random());
+  private void start(
+      Asked asked,
+      Planned planned,
+      Bounded bounded,
+      Optional<Account> account,
+      Optional<String> cacheName) {
+    String id = newId();
     long created = services.clock().instant().getEpochSecond();
     Job job = planned.job();
     Long seed = job.request().map(r -> r.sampling().seed()).orElse(null);
@@ -103,16 +192,65 @@ final class KeyedHandler {
         job.withSeed(seed == null ? services.random().nextLong() : seed)
             .withLimit(local ? bounded.maxTokens() : 0);
     Plan plan = bounded.plan().withHeads(Heads.of(asked.inbound(), ready, id, created));
-    Delivery delivery =
-        new Delivery(
-            asked,
-            job.stream(),
-            job.request(),
-            new Books(asked, planned, bounded.hold(), account, id));
+    Optional<AnswerCache.Joined> joined = cacheName.map(services.cache()::join);
+    boolean hit = joined.isPresent() && !joined.get().first();
+    Books books = new Books(asked, planned, bounded.hold(), account, id, hit);
+    Delivery delivery = new Delivery(asked, job.stream(), job.request(), books);
     // On the loop of the client's connection, so that bytes need not change threads.
-    asked
-        .context()
-        .runOnContext(v -> delivery.running(services.relay().run(plan, ready, delivery)));
+    if (joined.isEmpty()) {
+      asked
+          .context()
+          .runOnContext(v -> delivery.running(services.relay().run(plan, ready, delivery)));
+      return;
+    }
+    Flight flight = joined.get().flight();
+    if (joined.get().first()) {
+      asked.context().runOnContext(v -> flight.running(services.relay().run(plan, ready, flight)));
+    }
+    follow(flight, delivery);
+  }
+
+  /** Hands on an answer that several wait for. */
+  private static void follow(Flight flight, Delivery delivery) {
+    AtomicBoolean left = new AtomicBoolean();
+    Runnable leave =
+        () -> {
+          if (left.compareAndSet(false, true)) {
+            flight.leave();
+          }
+        };
+    delivery.running(leave::run);
+    try {
+      int read = 0;
+      while (true) {
+        switch (flight.answer().await(read)) {
+          case Answer.Next.Text text -> {
+            Leg leg = flight.leg();
+            if (read == 0 && leg != null) {
+              delivery.committed(leg);
+              delivery.begun(flight.answer().dropped());
+            }
+            text.pieces().forEach(delivery::piece);
+            read += text.pieces().size();
+          }
+          case Answer.Next.Ended ended -> {
+            Leg leg = flight.leg();
+            if (leg != null) {
+              delivery.committed(leg);
+            }
+            switch (ended.end()) {
+              case Answer.End.Whole whole -> delivery.ended(whole.ending());
+              case Answer.End.Broken broken -> delivery.failed(broken.failure());
+            }
+            return;
+          }
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } finally {
+      leave.run();
+    }
   }
 
   /** Keeps a request's books: the charge, the row for those who ask later, what to remember. */
@@ -122,23 +260,32 @@ final class KeyedHandler {
     private final Optional<Account.Hold> hold;
     private final Optional<Account> account;
     private final String id;
+    private final boolean hit;
 
+    /**
+     * @param hit whether the answer was made for somebody else, or before
+     */
     Books(
         Asked asked,
         Planned planned,
         Optional<Account.Hold> hold,
         Optional<Account> account,
-        String id) {
+        String id,
+        boolean hit) {
       this.asked = asked;
       this.planned = planned;
       this.hold = hold;
       this.account = account;
       this.id = id;
+      this.hit = hit;
     }
 
     @Override
     public void headers(Reply reply, Leg leg) {
       reply.header("X-Generation-Id", "gen-" + id);
+      if (services.cache().policy().isOn()) {
+        reply.header("X-Gridtie-Cache", hit ? "hit" : "miss");
+      }
     }
 
     @Override
@@ -147,8 +294,10 @@ final class KeyedHandler {
       String keyId = account.map(a -> a.key().id()).orElse("");
       if (leg == null) {
         hold.ifPresent(Account.Hold::release);
+        services.watch().over(seen(result, null, keyId, PicoUsd.ZERO));
       } else {
-        PicoUsd due = leg.endpoint().prices().cost(result.usage());
+        PicoUsd full = leg.endpoint().prices().cost(result.usage());
+        PicoUsd due = hit ? hitPrice(full) : full;
         boolean nothing = result.usage().output() == 0 && result.usage().input() == 0;
         PicoUsd cost = nothing ? PicoUsd.ZERO : hold.map(h -> due.min(h.amount())).orElse(due);
         long tokens = result.usage().input() + result.usage().output();
@@ -156,6 +305,7 @@ final class KeyedHandler {
         if (account.isPresent()) {
           services.usage().add(row(result, leg, keyId, cost));
         }
+        services.watch().over(seen(result, leg, keyId, cost));
         if ("ok".equals(result.outcome())) {
           services.affinity().served(planned.conversation(), leg.endpoint());
         }
@@ -163,6 +313,32 @@ final class KeyedHandler {
       if (result.ending() != null && !result.ending().parts().isEmpty()) {
         memory.remember(keyId, result.ending().parts());
       }
+    }
+
+    private String outcome(Delivery.Result result) {
+      return hit && result.outcome().equals("ok") ? "cached" : result.outcome();
+    }
+
+    private Seen seen(Delivery.Result result, @Nullable Leg leg, String keyId, PicoUsd cost) {
+      long now = System.nanoTime();
+      long first = result.firstByteNanos() == 0 ? now : result.firstByteNanos();
+      long totalMs = Duration.ofNanos(now - asked.receivedNanos()).toMillis();
+      return new Seen(
+          "gen-" + id,
+          services.clock().instant().minusMillis(totalMs),
+          asked.inbound().path(),
+          asked.inbound().translator().dialect().label(),
+          keyId,
+          planned.plan().first().model().id(),
+          leg == null ? "" : leg.endpoint().provider(),
+          leg == null ? "" : leg.endpoint().dialect().map(Dialect::label).orElse("engine"),
+          planned.job().stream(),
+          result.usage(),
+          cost,
+          result.finish(),
+          outcome(result),
+          Duration.ofNanos(first - asked.receivedNanos()).toMillis(),
+          totalMs);
     }
 
     private UsageRow row(Delivery.Result result, Leg leg, String keyId, PicoUsd cost) {
@@ -181,7 +357,7 @@ final class KeyedHandler {
           result.finish(),
           Duration.ofNanos(first - asked.receivedNanos()).toMillis(),
           Duration.ofNanos(now - asked.receivedNanos()).toMillis(),
-          result.outcome());
+          outcome(result));
     }
   }
 }

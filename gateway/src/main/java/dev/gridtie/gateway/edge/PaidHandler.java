@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
+import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.gateway.edge.Planner.Planned;
 import dev.gridtie.gateway.edge.Reply.GoneException;
@@ -14,9 +15,12 @@ import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.gateway.gate.Ticket;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.Plan;
+import dev.gridtie.gateway.watch.Seen;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatRequest;
+import dev.gridtie.wire.chat.Dialect;
+import dev.gridtie.wire.chat.Usage;
 import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.server.PaymentMatch;
 import dev.gridtie.x402.wire.Headers;
@@ -28,6 +32,7 @@ import dev.gridtie.x402.wire.ResourceInfo;
 import dev.gridtie.x402.wire.SettleResponse;
 import io.vertx.core.MultiMap;
 import java.math.BigInteger;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,6 +45,7 @@ import tools.jackson.databind.node.ObjectNode;
 final class PaidHandler {
   static final String RECEIPT_HEADER = "X-Gridtie-Receipt";
 
+  private final Services services;
   private final PaymentDesk desk;
   private final ChargeScheme charge;
   private final String publicUrl;
@@ -48,6 +54,7 @@ final class PaidHandler {
    * @param publicUrl under which clients reach this gateway
    */
   PaidHandler(Services services, String publicUrl) {
+    this.services = services;
     this.desk = services.desk();
     this.charge = services.charge();
     this.publicUrl = publicUrl;
@@ -255,8 +262,13 @@ final class PaidHandler {
           switch (ticket.awaitGate()) {
             case Ticket.Gate.Shut shut ->
                 refuse(asked, shut.error(), shut.settlement(), payment, order);
-            case Ticket.Gate.Open open ->
+            case Ticket.Gate.Open open -> {
+              try {
                 new PaidDelivery(asked, order.orElseThrow(), open, ticket, payment).give();
+              } finally {
+                seen(asked, order.orElseThrow(), ticket, open);
+              }
+            }
           }
         } catch (GoneException e) {
           // Leaving, below, stops the answer and settles up.
@@ -265,6 +277,33 @@ final class PaidHandler {
         }
       }
     }
+  }
+
+  private void seen(Asked asked, Order order, Ticket ticket, Ticket.Gate.Open open) {
+    Leg leg = ticket.servedBy().orElse(order.plan().first());
+    Answer.End end = open.answer().endIfAny().orElse(null);
+    boolean whole = end instanceof Answer.End.Whole w && !w.ending().cancelled();
+    Usage usage = end instanceof Answer.End.Whole w ? w.ending().usage() : Usage.NONE;
+    long ms = Duration.ofNanos(System.nanoTime() - asked.receivedNanos()).toMillis();
+    services
+        .watch()
+        .over(
+            new Seen(
+                open.receiptId(),
+                services.clock().instant().minusMillis(ms),
+                asked.inbound().path(),
+                asked.inbound().translator().dialect().label(),
+                "x402",
+                leg.model().id(),
+                leg.endpoint().provider(),
+                leg.endpoint().dialect().map(Dialect::label).orElse("engine"),
+                order.job().stream(),
+                usage,
+                leg.endpoint().prices().cost(usage),
+                whole ? "stop" : "error",
+                whole && !asked.reply().isGone() ? "ok" : "cut",
+                ms,
+                ms));
   }
 
   /**

@@ -2,11 +2,14 @@ package dev.gridtie.gateway.edge;
 
 import dev.gridtie.gateway.account.KeyBook;
 import dev.gridtie.gateway.account.UsageLog;
+import dev.gridtie.gateway.cache.AnswerCache;
 import dev.gridtie.gateway.catalog.Catalog;
 import dev.gridtie.gateway.gate.PaymentDesk;
 import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.route.Affinity;
 import dev.gridtie.gateway.route.Router;
+import dev.gridtie.gateway.watch.Metrics;
+import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.x402.server.ChargeScheme;
 import java.time.InstantSource;
@@ -22,6 +25,9 @@ public record Services(
     ChargeScheme charge,
     KeyBook keys,
     UsageLog usage,
+    AnswerCache cache,
+    Watch watch,
+    Metrics metrics,
     Database database,
     InstantSource clock,
     RandomGenerator random) {}

@@ -74,7 +74,7 @@ public final class Ticket {
   }
 
   /** Who gives the answer; empty before its first byte. */
-  Optional<Leg> servedBy() {
+  public Optional<Leg> servedBy() {
     return Optional.ofNullable(servedBy);
   }
 
