@@ -263,8 +263,7 @@ final class Gateway implements AutoCloseable {
     return vertx.createHttpClient(
         new HttpClientOptions()
             .setKeepAliveTimeout(UPSTREAM_UNUSED_SECONDS_MAX)
-            .setTcpNoDelay(true)
-            .setDecompressionSupported(true),
+            .setTcpNoDelay(true),
         new PoolOptions().setHttp1MaxSize(UPSTREAM_CONNECTIONS_MAX));
   }
 

@@ -182,6 +182,11 @@ final class TestGateway implements AutoCloseable {
     if (unpaid.statusCode() != 402) {
       throw new AssertionError("expected 402, got " + unpaid.statusCode() + ": " + unpaid.body());
     }
+    return payFor(unpaid, key);
+  }
+
+  /** Signs what a 402 asks for: the payment header's value. */
+  String payFor(HttpResponse<String> unpaid, EvmKey key) {
     Payer payer =
         new Payer(
             List.of(new ExactClient(key, InstantSource.system(), new SecureRandom())),

@@ -27,6 +27,8 @@ public final class AccessLog implements Watch, AutoCloseable {
   private static final int WAITING_MAX = 16_384;
   private static final long FILE_BYTES_MAX = 64L * 1024 * 1024;
 
+  private static final Duration LINGER = Duration.ofMillis(100);
+
   private final Path file;
   private final BlockingQueue<Seen> waiting = new ArrayBlockingQueue<>(WAITING_MAX);
   private final AtomicLong dropped = new AtomicLong();
@@ -51,6 +53,9 @@ public final class AccessLog implements Watch, AutoCloseable {
       try {
         Seen first = waiting.poll(200, TimeUnit.MILLISECONDS);
         if (first != null) {
+          if (!closed) {
+            Thread.sleep(LINGER); // many lines for one opening of the file
+          }
           batch.add(first);
           waiting.drainTo(batch);
           write(batch);

@@ -1,0 +1,218 @@
+package dev.gridtie.app;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.gateway.account.ApiKey;
+import dev.gridtie.gateway.account.KeyLimits;
+import dev.gridtie.gateway.account.KeyStore;
+import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.wire.Headers;
+import java.math.BigInteger;
+import java.net.URI;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+
+/** Hosted models paid by the call, in every dialect; and another gateway paid from our wallet. */
+class PaidElsewhereIT {
+  @TempDir static Path directory;
+  private static TestGateway world;
+  private static ScriptedServer upstream;
+  private static Gateway gateway;
+
+  @BeforeAll
+  static void start() throws Exception {
+    world = new TestGateway(directory);
+    upstream = new ScriptedServer().on("m", ScriptedServer.well("Hello there"));
+    upstream.on("bad", ScriptedServer.fails(500));
+    Path catalog = directory.resolve("catalog.yaml");
+    Files.writeString(
+        catalog,
+        """
+        providers:
+          - { name: p, dialect: openai, url: "%s" }
+        models:
+          - id: hosted/one
+            endpoints:
+              - { provider: p, model: m, promptUsdPerMillion: "10", completionUsdPerMillion: "100", contextTokens: 9000, maxCompletionTokens: 500 }
+          - id: hosted/bad
+            endpoints:
+              - { provider: p, model: bad, promptUsdPerMillion: "10", completionUsdPerMillion: "100", contextTokens: 9000, maxCompletionTokens: 500 }
+        """
+            .formatted(upstream.base()));
+    GatewayConfig c = world.config();
+    gateway =
+        world.start(
+            new GatewayConfig(
+                null,
+                0,
+                null,
+                c.payTo(),
+                c.chain(),
+                c.models(),
+                catalog.toString(),
+                0,
+                null,
+                null,
+                c.limits()));
+  }
+
+  @AfterAll
+  static void stop() {
+    gateway.close();
+    world.requireSound();
+    upstream.close();
+    world.close();
+  }
+
+  private static HttpResponse<String> post(String path, String body, Map<String, String> headers)
+      throws Exception {
+    HttpRequest.Builder request =
+        HttpRequest.newBuilder(world.url.resolve(path))
+            .header("Content-Type", "application/json")
+            .POST(HttpRequest.BodyPublishers.ofString(body));
+    headers.forEach(request::setHeader);
+    return world.http.send(request.build(), HttpResponse.BodyHandlers.ofString());
+  }
+
+  private static String pay(String path, String body, EvmKey buyer) throws Exception {
+    HttpResponse<String> unpaid = post(path, body, Map.of());
+    assertThat(unpaid.statusCode()).isEqualTo(402);
+    return world.payFor(unpaid, buyer);
+  }
+
+  private void paidOnceInEachDialect(String path, String body, String expected) throws Exception {
+    EvmKey buyer = world.fundedBuyer();
+    String payment = pay(path, body, buyer);
+    HttpResponse<String> paid = post(path, body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(paid.statusCode()).as(paid.body()).isEqualTo(200);
+    assertThat(paid.body()).contains(expected);
+    // The quote was paid; charged is what the server counted: 10 tokens sent, 4 received.
+    assertThat(world.spent(buyer.address())).isEqualTo(TestGateway.quoted(payment));
+    assertThat(world.ledgerCharged(buyer.address()))
+        .isEqualTo(BigInteger.valueOf(10 * 10_000_000L + 4 * 100_000_000L));
+    long calls = upstream.calls.size();
+    HttpResponse<String> again = post(path, body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(again.body()).isEqualTo(paid.body());
+    assertThat(upstream.calls).hasSize((int) calls);
+  }
+
+  @Test
+  void aHostedModelIsPaidByTheCallThroughChatCompletions() throws Exception {
+    paidOnceInEachDialect(
+        "/v1/chat/completions",
+        "{\"model\":\"hosted/one\",\"max_tokens\":50,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+        "Hello there");
+  }
+
+  @Test
+  void aHostedModelIsPaidByTheCallThroughAnthropicsMessagesAsAStream() throws Exception {
+    paidOnceInEachDialect(
+        "/v1/messages",
+        "{\"model\":\"hosted/one\",\"max_tokens\":50,\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+        "event: message_stop");
+  }
+
+  @Test
+  void aHostedModelIsPaidByTheCallThroughGemini() throws Exception {
+    paidOnceInEachDialect(
+        "/v1beta/models/hosted/one:generateContent",
+        "{\"contents\":[{\"parts\":[{\"text\":\"hi\"}]}],\"generationConfig\":{\"maxOutputTokens\":50}}",
+        "Hello there");
+  }
+
+  @Test
+  void aHostedModelThatFailsKeepsThePaymentForLaterAndChargesNothing() throws Exception {
+    EvmKey buyer = world.fundedBuyer();
+    String body =
+        "{\"model\":\"hosted/bad\",\"max_tokens\":50,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+    String payment = pay("/v1/chat/completions", body, buyer);
+    HttpResponse<String> failed =
+        post("/v1/chat/completions", body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(failed.statusCode()).isGreaterThanOrEqualTo(500);
+    assertThat(failed.body()).contains("nothing was charged");
+    assertThat(world.ledgerCharged(buyer.address())).isZero();
+    upstream.on("bad", ScriptedServer.well("better now"));
+    TestGateway.eventually(
+        "the answer, for the same payment",
+        () ->
+            post("/v1/chat/completions", body, Map.of(Headers.PAYMENT_SIGNATURE, payment))
+                .body()
+                .contains("better now"));
+    assertThat(world.spent(buyer.address())).isEqualTo(TestGateway.quoted(payment));
+  }
+
+  @Test
+  void anotherGatewayIsPaidFromOurWalletAndOnlyAsMuchAsItAsks() throws Exception {
+    Home home = new Home(directory.resolve("buying"));
+    home.create();
+    EvmKey wallet = home.evmKey("upstream");
+    world.chain.mint(wallet.address(), TestGateway.FUNDS);
+    world.chain.giveGas(home.evmKey("facilitator").address());
+    Path catalog = directory.resolve("buying.yaml");
+    Files.writeString(
+        catalog,
+        """
+        providers:
+          - { name: other, dialect: openai, url: "%s/v1", payMaxUsdPerRequest: "0.05", payMaxUsdPerDay: "1" }
+        models:
+          - id: resold/tiny
+            endpoints:
+              - { provider: other, model: gridtie/tiny, promptUsdPerMillion: "2", completionUsdPerMillion: "8", contextTokens: 1024, maxCompletionTokens: 200 }
+        """
+            .formatted(world.url));
+    String key;
+    try (KeyStore store = KeyStore.open(KeyStore.file(home.path()))) {
+      ApiKey.Fresh fresh =
+          ApiKey.create("reader", KeyLimits.NONE, Instant.now(), new SecureRandom());
+      store.add(fresh.key());
+      key = fresh.secret().reveal();
+    }
+    GatewayConfig c = world.config();
+    GatewayConfig buying =
+        new GatewayConfig(
+            null,
+            0,
+            null,
+            c.payTo(),
+            c.chain(),
+            List.of(),
+            catalog.toString(),
+            0,
+            null,
+            null,
+            null);
+    try (Gateway second = Gateway.start(buying, home, new Install(TestGateway.ROOT))) {
+      HttpResponse<String> answer =
+          world.http.send(
+              HttpRequest.newBuilder(
+                      URI.create("http://127.0.0.1:" + second.port() + "/v1/chat/completions"))
+                  .header("Content-Type", "application/json")
+                  .header("Authorization", "Bearer " + key)
+                  .POST(
+                      HttpRequest.BodyPublishers.ofString(
+                          "{\"model\":\"resold/tiny\",\"temperature\":0,\"max_tokens\":60,\"messages\":[{\"role\":\"user\",\"content\":\"What is a receipt?\"}]}"))
+                  .build(),
+              HttpResponse.BodyHandlers.ofString());
+      assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+      JsonNode json = Json.parse(answer.body().getBytes(UTF_8));
+      assertThat(json.path("choices").path(0).path("message").path("content").asString())
+          .contains("signed record");
+      BigInteger spent = TestGateway.FUNDS.subtract(world.chain.usdc(wallet.address()));
+      assertThat(spent).isPositive().isLessThan(BigInteger.valueOf(50_000));
+      assertThat(world.ledgerPaid(wallet.address())).isEqualTo(spent);
+    }
+  }
+}
