@@ -1,11 +1,17 @@
 package dev.gridtie.app;
 
 import dev.gridtie.bench.EdgeBench;
+import dev.gridtie.gateway.account.ApiKey;
+import dev.gridtie.gateway.account.KeyLimits;
+import dev.gridtie.gateway.account.KeyStore;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
@@ -43,6 +49,34 @@ final class BenchCommand {
     private int seconds;
 
     @Option(
+        names = "--warm-seconds",
+        paramLabel = "S",
+        defaultValue = "15",
+        description = "Before each first measurement (default: ${DEFAULT-VALUE}).")
+    private int warmSeconds;
+
+    @Option(
+        names = "--streams",
+        paramLabel = "N",
+        defaultValue = "2000",
+        description = "At once, in the last case; 0 leaves it out (default: ${DEFAULT-VALUE}).")
+    private int streams;
+
+    @Option(
+        names = "--upstream-port",
+        paramLabel = "PORT",
+        defaultValue = "0",
+        description = "Of the mock, to point other gateways at before (default: any).")
+    private int upstreamPort;
+
+    @Option(
+        names = "--peer",
+        paramLabel = "NAME=PORT",
+        description =
+            "Another gateway on this machine that serves the model 'mock' from the mock's port; may be given several times.")
+    private Map<String, Integer> peers = new LinkedHashMap<>();
+
+    @Option(
         names = "--rounds",
         paramLabel = "N",
         defaultValue = "3",
@@ -73,7 +107,18 @@ final class BenchCommand {
       try {
         EdgeBench bench =
             new EdgeBench(
-                new EdgeBench.Settings(rate, seconds, rounds, chunks, pauseMs), directory);
+                new EdgeBench.Settings(
+                    rate,
+                    seconds,
+                    warmSeconds,
+                    rounds,
+                    chunks,
+                    pauseMs,
+                    streams,
+                    upstreamPort,
+                    peers,
+                    key(directory)),
+                directory);
         System.out.println(
             Runtime.getRuntime().availableProcessors()
                 + " processors, Java "
@@ -88,6 +133,23 @@ final class BenchCommand {
 
     private static List<String> gateway(Path directory, int port, int upstreamPort)
         throws IOException {
+      Path catalog =
+          Files.writeString(
+              directory.resolve("catalog.yaml"),
+              """
+              providers:
+                - { name: mock, dialect: openai, url: "http://127.0.0.1:%d/v1" }
+              models:
+                - id: mock
+                  endpoints:
+                    - provider: mock
+                      model: mock
+                      promptUsdPerMillion: "0.1"
+                      completionUsdPerMillion: "0.4"
+                      contextTokens: 4000000
+                      maxCompletionTokens: 4096
+              """
+                  .formatted(upstreamPort));
       Path config =
           Files.writeString(
               directory.resolve("gateway.yaml"),
@@ -101,17 +163,13 @@ final class BenchCommand {
                 tokenName: USDC
                 tokenVersion: "2"
                 decimals: 6
-              models:
-                - id: mock
-                  upstream: "http://127.0.0.1:%d/v1"
-                  quantization: none
-                  promptUsdPerMillion: "0"
-                  completionUsdPerMillion: "0"
-                  contextTokens: 4096
+              models: []
+              catalog: "%s"
               limits:
                 concurrent: 4096
+                bodyBytes: 4194304
               """
-                  .formatted(port, upstreamPort));
+                  .formatted(port, catalog));
       return List.of(
           Path.of(System.getProperty("java.home"), "bin", "java").toString(),
           "-XX:+UseSerialGC",
@@ -126,6 +184,18 @@ final class BenchCommand {
           config.toString(),
           "--home",
           directory.resolve("home").toString());
+    }
+
+    /** A key without limits, so that what it spends is counted and nothing is refused. */
+    private static String key(Path directory) throws IOException {
+      Home home = new Home(directory.resolve("home"));
+      home.create();
+      try (KeyStore store = KeyStore.open(KeyStore.file(home.path()))) {
+        ApiKey.Fresh fresh =
+            ApiKey.create("bench", KeyLimits.NONE, java.time.Instant.now(), new SecureRandom());
+        boolean unused = store.add(fresh.key());
+        return fresh.secret().reveal();
+      }
     }
 
     private static void delete(Path directory) throws IOException {

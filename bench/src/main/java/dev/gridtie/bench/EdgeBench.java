@@ -2,7 +2,6 @@ package dev.gridtie.bench;
 
 import io.vertx.core.Vertx;
 import io.vertx.core.VertxOptions;
-import io.vertx.core.buffer.Buffer;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -14,8 +13,10 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.function.ToLongFunction;
 import java.util.stream.Stream;
 
 /**
@@ -32,11 +33,26 @@ public final class EdgeBench {
    *
    * @param perSecond requests due in a second
    * @param seconds of each measurement
+   * @param warmSeconds before the first: a virtual machine compiles what is used
    * @param rounds each target is measured in
    * @param chunks of each answer
    * @param pauseMs between chunks
+   * @param streams how many at once in the last case; 0 leaves it out
+   * @param upstreamPort of the mock, so that others can be pointed at it; 0 for any
+   * @param peers other gateways that are running already, by name and port
+   * @param key that opens the gateway, so that every request is accounted for
    */
-  public record Settings(int perSecond, int seconds, int rounds, int chunks, int pauseMs) {}
+  public record Settings(
+      int perSecond,
+      int seconds,
+      int warmSeconds,
+      int rounds,
+      int chunks,
+      int pauseMs,
+      int streams,
+      int upstreamPort,
+      Map<String, Integer> peers,
+      String key) {}
 
   /**
    * Starts a gateway on a port, in front of an upstream's port, with its files in a folder; it
@@ -48,7 +64,8 @@ public final class EdgeBench {
 
   private record Target(String name, int port, Optional<ProcessHandle> process) {}
 
-  private record Row(String name, double cpuMicros, long residentMiB, OpenLoop.Result result) {}
+  private record Row(
+      String what, String name, double cpuMicros, long residentMiB, OpenLoop.Result result) {}
 
   public EdgeBench(Settings settings, Path directory) {
     this.settings = settings;
@@ -61,7 +78,7 @@ public final class EdgeBench {
     Vertx vertx =
         Vertx.vertx(new VertxOptions().setPreferNativeTransport(true).setEventLoopPoolSize(1));
     try {
-      int upstream = freePort();
+      int upstream = settings.upstreamPort() == 0 ? freePort() : settings.upstreamPort();
       processes.add(awaitReady(start(mockCommand(upstream))));
       List<Target> targets = new ArrayList<>();
       targets.add(new Target("direct", upstream, Optional.empty()));
@@ -77,6 +94,9 @@ public final class EdgeBench {
         awaitPort(nginxPort);
         targets.add(new Target("nginx", nginxPort, Optional.of(process.toHandle())));
       }
+      for (var peer : settings.peers().entrySet()) {
+        targets.add(new Target(peer.getKey(), peer.getValue(), listener(peer.getValue())));
+      }
       return measure(new OpenLoop(vertx), targets, nginx.isEmpty());
     } finally {
       processes.forEach(EdgeBench::end);
@@ -86,90 +106,126 @@ public final class EdgeBench {
 
   private String measure(OpenLoop load, List<Target> targets, boolean withoutNginx)
       throws InterruptedException {
-    Buffer body =
-        Buffer.buffer(
-            "{\"model\":\"mock\",\"stream\":true,\"max_tokens\":100,\"messages\":[{\"role\":\"user\",\"content\":\""
-                + "What does a request cost here? ".repeat(30)
-                + "\"}]}");
+    Map<String, String> key = Map.of("Authorization", "Bearer " + settings.key());
+    List<Case> cases =
+        List.of(
+            Case.stream(key),
+            Case.translated(key),
+            Case.whole(key, 930, "1 KB"),
+            Case.whole(key, 100_000, "100 KB"),
+            Case.whole(key, 1_000_000, "1 MB"));
     List<Row> rows = new ArrayList<>();
-    for (Target target : targets) {
-      progress("warming " + target.name());
-      OpenLoop.Result unused =
-          load.run(target.port(), body, settings.perSecond(), Math.max(3, settings.seconds()));
-    }
-    for (int round = 1; round <= settings.rounds(); round++) {
-      for (Target target : targets) {
-        progress("round " + round + " of " + settings.rounds() + ": " + target.name());
-        Duration before = cpu(target);
-        OpenLoop.Result result =
-            load.run(target.port(), body, settings.perSecond(), settings.seconds());
-        double micros = cpu(target).minus(before).toNanos() / 1000.0 / result.sent();
-        rows.add(new Row(target.name(), micros, resident(target), result));
+    for (Case what : cases) {
+      int rate = rate(what);
+      List<Target> able =
+          targets.stream().filter(t -> what.everywhere() || t.name().equals("gridtie")).toList();
+      for (Target target : able) {
+        progress("warming " + target.name() + " for " + what.name());
+        boolean heavy =
+            target.name().equals("gridtie") || settings.peers().containsKey(target.name());
+        OpenLoop.Result unused =
+            load.run(target.port(), what, rate, heavy ? settings.warmSeconds() : 2);
+      }
+      for (int round = 1; round <= settings.rounds(); round++) {
+        for (Target target : able) {
+          progress(what.name() + ", round " + round + ": " + target.name());
+          Duration before = cpu(target);
+          OpenLoop.Result result = load.run(target.port(), what, rate, settings.seconds());
+          double micros = cpu(target).minus(before).toNanos() / 1000.0 / result.sent();
+          rows.add(new Row(what.name(), target.name(), micros, resident(target), result));
+        }
       }
     }
+    String together = settings.streams() == 0 ? "" : together(load, targets, Case.stream(key));
     progress("");
-    return table(rows, withoutNginx);
+    return table(cases, rows, withoutNginx) + together;
   }
 
-  private String table(List<Row> rows, boolean withoutNginx) {
+  /** Large bodies come more slowly: the load itself must fit on this machine. */
+  private int rate(Case what) {
+    return what.body().length() > 500_000
+        ? Math.max(1, settings.perSecond() / 25)
+        : what.body().length() > 50_000
+            ? Math.max(1, settings.perSecond() / 4)
+            : settings.perSecond();
+  }
+
+  /** Many streams at once: all begun within two seconds, all alive together. */
+  private String together(OpenLoop load, List<Target> targets, Case what)
+      throws InterruptedException {
     StringBuilder out = new StringBuilder();
     out.append(
         String.format(
             Locale.ROOT,
-            "%d requests/s for %d s, %d chunks %d ms apart, 1 KB bodies; open loop, measured from the due instant; µs.%n%n",
-            settings.perSecond(),
-            settings.seconds(),
-            settings.chunks(),
-            settings.pauseMs()));
-    out.append(
-        "| target | CPU/request | RSS MiB | first byte p50 | p99 | whole p50 | p99 | gap p50 | p99 | failed |\n");
-    out.append("|---|---|---|---|---|---|---|---|---|---|\n");
-    for (Row r : rows) {
-      OpenLoop.Result m = r.result();
+            "%n%d streams begun within 2 s:%n%n| target | RSS MiB | first byte p50 | p99 | gap p50 | p99 | failed |%n|---|---|---|---|---|---|---|%n",
+            settings.streams()));
+    for (Target target : targets) {
+      progress(settings.streams() + " streams: " + target.name());
+      OpenLoop.Result m = load.run(target.port(), what, settings.streams() / 2, 2);
       out.append(
           String.format(
               Locale.ROOT,
-              "| %s | %s | %s | %d | %d | %d | %d | %d | %d | %d |%n",
-              r.name(),
-              r.cpuMicros() > 0 ? String.format(Locale.ROOT, "%.0f", r.cpuMicros()) : "–",
-              r.residentMiB() > 0 ? Long.toString(r.residentMiB()) : "–",
+              "| %s | %s | %d | %d | %d | %d | %d |%n",
+              target.name(),
+              resident(target) > 0 ? Long.toString(resident(target)) : "–",
               m.firstByte().micros(0.5),
               m.firstByte().micros(0.99),
-              m.whole().micros(0.5),
-              m.whole().micros(0.99),
               m.gap().micros(0.5),
               m.gap().micros(0.99),
               m.failed()));
     }
-    long direct50 = median(rows, "direct", 0.5);
-    long direct99 = median(rows, "direct", 0.99);
+    return out.toString();
+  }
+
+  private String table(List<Case> cases, List<Row> rows, boolean withoutNginx) {
+    StringBuilder out = new StringBuilder();
     out.append(
         String.format(
             Locale.ROOT,
-            "%nAdded to the first byte by gridtie, median of the rounds: p50 %d µs, p99 %d µs.%n",
-            median(rows, "gridtie", 0.5) - direct50,
-            median(rows, "gridtie", 0.99) - direct99));
-    if (withoutNginx) {
-      out.append("nginx is not installed here, so there is no plain proxy beside us.\n");
-    } else {
+            "%d requests/s for %d s (a quarter for 100 KB, a twenty-fifth for 1 MB), streams of %d chunks %d ms apart; open loop,"
+                + " measured from the due instant; µs, median of %d rounds. Every request has a key and is accounted for.%n",
+            settings.perSecond(),
+            settings.seconds(),
+            settings.chunks(),
+            settings.pauseMs(),
+            settings.rounds()));
+    for (Case what : cases) {
+      List<Row> of = rows.stream().filter(r -> r.what().equals(what.name())).toList();
+      out.append("\n").append(what.name()).append("\n\n");
       out.append(
-          String.format(
-              Locale.ROOT,
-              "Added by nginx: p50 %d µs, p99 %d µs. CPU per request: gridtie / nginx = %.1f.%n",
-              median(rows, "nginx", 0.5) - direct50,
-              median(rows, "nginx", 0.99) - direct99,
-              medianCpu(rows, "gridtie") / medianCpu(rows, "nginx")));
+          "| target | CPU/request | to nginx | RSS MiB | first byte p50 | p99 | whole p50 | p99 | gap p99 | failed |\n");
+      out.append("|---|---|---|---|---|---|---|---|---|---|\n");
+      of.stream().map(Row::name).distinct().forEach(name -> out.append(line(of, name)));
+    }
+    if (withoutNginx) {
+      out.append("\nnginx is not installed here, so there is no plain proxy beside us.\n");
     }
     return out.toString();
   }
 
-  private static long median(List<Row> rows, String name, double fraction) {
-    long[] values =
-        rows.stream()
-            .filter(r -> r.name().equals(name))
-            .mapToLong(r -> r.result().firstByte().micros(fraction))
-            .sorted()
-            .toArray();
+  private static String line(List<Row> rows, String name) {
+    List<Row> mine = rows.stream().filter(r -> r.name().equals(name)).toList();
+    double cpu = medianCpu(mine, name);
+    double floor =
+        rows.stream().anyMatch(r -> r.name().equals("nginx")) ? medianCpu(rows, "nginx") : 0;
+    long resident = mine.getLast().residentMiB();
+    return String.format(
+        Locale.ROOT,
+        "| %s | %s | %s | %s | %d | %d | %d | %d | %d | %d |%n",
+        name,
+        cpu > 0 ? String.format(Locale.ROOT, "%.0f", cpu) : "–",
+        cpu > 0 && floor > 0 ? String.format(Locale.ROOT, "%.1f", cpu / floor) : "–",
+        resident > 0 ? Long.toString(resident) : "–",
+        median(mine, r -> r.firstByte().micros(0.5)),
+        median(mine, r -> r.firstByte().micros(0.99)),
+        median(mine, r -> r.whole().micros(0.5)),
+        median(mine, r -> r.whole().micros(0.99)),
+        median(mine, r -> r.gap().micros(0.99)),
+        mine.stream().mapToInt(r -> r.result().failed()).sum());
+  }
+
+  private static long median(List<Row> rows, ToLongFunction<OpenLoop.Result> of) {
+    long[] values = rows.stream().mapToLong(r -> of.applyAsLong(r.result())).sorted().toArray();
     return values[values.length / 2];
   }
 
@@ -223,6 +279,20 @@ public final class EdgeBench {
         Integer.toString(settings.pauseMs()));
   }
 
+  /** The process that listens on a port, where the system tells: for its processor time. */
+  private static Optional<ProcessHandle> listener(int port) {
+    try {
+      Process lsof =
+          new ProcessBuilder(
+                  "sh", "-c", "lsof -t -iTCP:" + port + " -sTCP:LISTEN 2>/dev/null | head -1")
+              .start();
+      String pid = new String(lsof.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+      return pid.isEmpty() ? Optional.empty() : ProcessHandle.of(Long.parseLong(pid));
+    } catch (IOException | NumberFormatException e) {
+      return Optional.empty();
+    }
+  }
+
   private static Optional<Path> nginx() {
     return Stream.of(
             "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx", "/opt/homebrew/bin/nginx")
@@ -240,9 +310,9 @@ public final class EdgeBench {
         worker_processes 1;
         pid %1$s/nginx.pid;
         error_log stderr crit;
-        events { worker_connections 4096; }
+        events { worker_connections 16384; }
         http {
-          access_log off;
+          access_log off; client_max_body_size 8m;
           client_body_temp_path %1$s; proxy_temp_path %1$s; fastcgi_temp_path %1$s; uwsgi_temp_path %1$s; scgi_temp_path %1$s;
           upstream mock { server 127.0.0.1:%3$d; keepalive 512; }
           server {

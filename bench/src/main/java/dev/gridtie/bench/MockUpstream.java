@@ -9,7 +9,8 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * An OpenAI-compatible server that answers everything with the same stream: so many chunks, so many
- * milliseconds apart. A process of its own, so that its work is not counted as anybody else's.
+ * milliseconds apart; or with the same short document. A process of its own, so that its work is
+ * not counted as anybody else's.
  */
 public final class MockUpstream {
   private static final String HEAD =
@@ -38,17 +39,33 @@ public final class MockUpstream {
                 + (9 + chunks)
                 + "}}\n\n"
                 + "data: [DONE]\n\n");
+    Buffer whole =
+        Buffer.buffer(
+            "{\"id\":\"c\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"mock\",\"choices\":[{\"index\":0,\"message\":"
+                + "{\"role\":\"assistant\",\"content\":\"word\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,"
+                + "\"completion_tokens\":1,\"total_tokens\":10}}");
     var unused =
         vertx
             .createHttpServer(new HttpServerOptions().setTcpNoDelay(true))
             .requestHandler(
                 request ->
-                    request.endHandler(
-                        v -> {
-                          HttpServerResponse response = request.response();
-                          response.setChunked(true).putHeader("Content-Type", "text/event-stream");
-                          answer(vertx, response, chunk, last, chunks, pauseMs);
-                        }))
+                    request
+                        .body()
+                        .onSuccess(
+                            body -> {
+                              HttpServerResponse response = request.response();
+                              if (!asksForStream(body)) {
+                                var sent =
+                                    response
+                                        .putHeader("Content-Type", "application/json")
+                                        .end(whole);
+                                return;
+                              }
+                              response
+                                  .setChunked(true)
+                                  .putHeader("Content-Type", "text/event-stream");
+                              answer(vertx, response, chunk, last, chunks, pauseMs);
+                            }))
             .listen(port, "127.0.0.1")
             .toCompletionStage()
             .toCompletableFuture()
@@ -57,6 +74,13 @@ public final class MockUpstream {
     System.in.transferTo(
         java.io.OutputStream.nullOutputStream()); // until the parent closes it, or is gone
     System.exit(0);
+  }
+
+  /** The field stands near one end of every body here. */
+  private static boolean asksForStream(Buffer body) {
+    int edge = Math.min(body.length(), 200);
+    return body.getString(0, edge).contains("\"stream\":true")
+        || body.getString(body.length() - edge, body.length()).contains("\"stream\":true");
   }
 
   private static void answer(

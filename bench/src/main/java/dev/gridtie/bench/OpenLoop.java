@@ -40,7 +40,8 @@ final class OpenLoop {
    *
    * @param perSecond requests due in a second
    */
-  Result run(int port, Buffer body, int perSecond, int seconds) throws InterruptedException {
+  Result run(int port, Case what, int perSecond, int seconds) throws InterruptedException {
+    Buffer body = what.body();
     int total = perSecond * seconds;
     long interval = TimeUnit.SECONDS.toNanos(1) / perSecond;
     Samples firstByte = new Samples(total);
@@ -58,15 +59,16 @@ final class OpenLoop {
             .setMethod(HttpMethod.POST)
             .setHost("127.0.0.1")
             .setPort(port)
-            .setURI("/v1/chat/completions")
+            .setURI(what.path())
             .putHeader("Content-Type", "application/json");
+    what.headers().forEach(target::putHeader);
     long start = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(50);
     for (int i = 0; i < total; i++) {
       long due = start + i * interval;
       for (long left = due - System.nanoTime(); left > 0; left = due - System.nanoTime()) {
         LockSupport.parkNanos(left);
       }
-      new Call(due, firstByte, whole, gap, failed, done).send(client, target, body);
+      new Call(what.end(), due, firstByte, whole, gap, failed, done).send(client, target, body);
     }
     boolean all = done.await(60, TimeUnit.SECONDS);
     var unused = client.close();
@@ -76,6 +78,7 @@ final class OpenLoop {
 
   /** One request; everything after sending happens on one event loop. */
   private static final class Call {
+    private final String mark;
     private final long due;
     private final Samples firstByte;
     private final Samples whole;
@@ -87,12 +90,14 @@ final class OpenLoop {
     private Buffer tail = Buffer.buffer();
 
     Call(
+        String mark,
         long due,
         Samples firstByte,
         Samples whole,
         Samples gap,
         java.util.concurrent.atomic.AtomicInteger failed,
         CountDownLatch done) {
+      this.mark = mark;
       this.due = due;
       this.firstByte = firstByte;
       this.whole = whole;
@@ -112,7 +117,7 @@ final class OpenLoop {
                 response.handler(this::bytes);
                 response.endHandler(
                     v -> {
-                      if (response.statusCode() == 200 && tail.toString().contains("[DONE]")) {
+                      if (response.statusCode() == 200 && tail.toString().contains(mark)) {
                         end(true);
                       } else {
                         fail("status " + response.statusCode() + ", ending in " + tail);
