@@ -71,6 +71,14 @@ public final class KeyBook implements AutoCloseable {
     return store.version();
   }
 
+  /** The account that a key opens, where it is known already; never blocks. */
+  public Optional<Account> known(String secret) {
+    if (!secret.startsWith(ApiKey.PREFIX) || secret.length() > 128) {
+      return Optional.empty();
+    }
+    return Optional.ofNullable(byHash.get(ApiKey.hash(secret))).filter(a -> !a.key().revoked());
+  }
+
   /**
    * The account that a key opens. A key made an instant ago may not be known yet; the file is
    * looked at again, so this may block for as long as that takes.

@@ -36,6 +36,15 @@ record Asked(
     return kept;
   }
 
+  /** Runs something on the event loop of the connection: at once, where this is it. */
+  void onLoop(Runnable action) {
+    if (io.vertx.core.Vertx.currentContext() == context) {
+      action.run();
+    } else {
+      context.runOnContext(v -> action.run());
+    }
+  }
+
   /** The account key that came with it, wherever its dialect puts one; empty for any other text. */
   Optional<String> key() {
     return Credentials.key(headers, query);

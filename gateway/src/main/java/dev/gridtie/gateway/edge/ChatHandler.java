@@ -5,6 +5,7 @@ import dev.gridtie.gateway.edge.Planner.Planned;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
+import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import java.util.Optional;
@@ -37,6 +38,30 @@ final class ChatHandler {
 
   EmbeddingsHandler embeddings() {
     return embeddings;
+  }
+
+  /** The longest body that is looked at on an event loop. */
+  private static final int INLINE_BYTES_MAX = 64 * 1024;
+
+  /**
+   * Serves a request on the event loop, where nothing about it can block and little is to be done:
+   * a key that is known, and bytes that pass untouched. Whether it was such a one.
+   */
+  boolean handleAtOnce(Asked asked) {
+    if (asked.body().length > INLINE_BYTES_MAX
+        || services.cache().policy().isOn()
+        || asked.headers().contains(Headers.PAYMENT_SIGNATURE)
+        || asked.headers().contains(Headers.X_PAYMENT)) {
+      return false;
+    }
+    Optional<Account> account = asked.key().flatMap(services.keys()::known);
+    if (account.isEmpty()) {
+      return false;
+    }
+    Optional<Planned> planned =
+        planner.planUntouched(asked.inbound(), asked.body(), asked.dialectHeaders());
+    planned.ifPresent(p -> keyed.serve(asked, p, account));
+    return planned.isPresent();
   }
 
   /** Serves one request, on a thread that may block. */
@@ -74,7 +99,15 @@ final class ChatHandler {
       if (account.isEmpty()) {
         asked.reply().error(unknownKey());
       } else {
-        plan(asked, account.get().key().id(), p -> keyed.serve(asked, p, account));
+        Optional<Planned> untouched =
+            services.cache().policy().isOn()
+                ? Optional.empty()
+                : planner.planUntouched(asked.inbound(), asked.body(), asked.dialectHeaders());
+        if (untouched.isPresent()) {
+          keyed.serve(asked, untouched.get(), account);
+        } else {
+          plan(asked, account.get().key().id(), p -> keyed.serve(asked, p, account));
+        }
       }
       return;
     }

@@ -4,15 +4,15 @@ import dev.gridtie.gateway.answer.AnswerSource.Running;
 import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Piece;
-import dev.gridtie.gateway.provider.PromptBound;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.RelaySink;
+import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.FinishReason;
 import dev.gridtie.wire.chat.StreamEvent;
+import dev.gridtie.wire.chat.Translator;
 import dev.gridtie.wire.chat.Usage;
 import io.vertx.core.buffer.Buffer;
 import java.util.List;
-import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,7 +22,7 @@ import org.jspecify.annotations.Nullable;
 final class Delivery implements RelaySink {
   private final Asked asked;
   private final boolean stream;
-  private final Optional<dev.gridtie.wire.chat.ChatRequest> request;
+  private final long promptEstimate;
   private final Account account;
   private Running running = Running.NOTHING;
   private @Nullable Leg leg;
@@ -59,14 +59,13 @@ final class Delivery implements RelaySink {
       long firstByteNanos,
       @Nullable Ending ending) {}
 
-  Delivery(
-      Asked asked,
-      boolean stream,
-      Optional<dev.gridtie.wire.chat.ChatRequest> request,
-      Account account) {
+  /**
+   * @param promptEstimate tokens of the prompt, where the source does not get to say
+   */
+  Delivery(Asked asked, boolean stream, long promptEstimate, Account account) {
     this.asked = asked;
     this.stream = stream;
-    this.request = request;
+    this.promptEstimate = promptEstimate;
     this.account = account;
   }
 
@@ -177,20 +176,11 @@ final class Delivery implements RelaySink {
 
   /** The status is out: a typed event says it, so that nobody takes this for whole. */
   private String errorEvent(Failure failure) {
-    return request
-        .map(
-            r ->
-                asked
-                    .inbound()
-                    .translator()
-                    .streamWriter(new dev.gridtie.wire.chat.Translator.Head("", r.model(), 0, r))
-                    .write(new StreamEvent.Failed(failure.error())))
-        .orElseGet(
-            () ->
-                "data: "
-                    + dev.gridtie.base.Json.write(
-                        asked.inbound().translator().writeError(failure.error()))
-                    + "\n\n");
+    Translator translator = asked.inbound().translator();
+    ChatRequest unread = ChatRequest.unread("", translator.dialect(), true);
+    return translator
+        .streamWriter(new Translator.Head("", "", 0, unread))
+        .write(new StreamEvent.Failed(failure.error()));
   }
 
   /** What a client was given of an answer that broke off: as reported, else as estimated. */
@@ -198,8 +188,7 @@ final class Delivery implements RelaySink {
     if (tokens == 0) {
       return Usage.NONE;
     }
-    long input =
-        reported.input() > 0 ? reported.input() : request.map(PromptBound::estimate).orElse(0L);
+    long input = reported.input() > 0 ? reported.input() : promptEstimate;
     return new Usage(
         input,
         Math.min(reported.cacheRead(), input),

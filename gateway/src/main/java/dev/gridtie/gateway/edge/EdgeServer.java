@@ -130,13 +130,17 @@ public final class EdgeServer implements AutoCloseable {
               door.openRouter() ? OpenRouterErrors::of : door.translator()::writeError);
       long received = System.nanoTime();
       Context context = vertx.getOrCreateContext();
-      post(
+      ChatHandler handlers = chat;
+      receive(
           request,
           reply,
-          body ->
-              chat.handle(
-                  new Asked(
-                      door, request.headers(), request.query(), body, reply, context, received)));
+          body -> {
+            Asked asked =
+                new Asked(door, request.headers(), request.query(), body, reply, context, received);
+            if (!handlers.handleAtOnce(asked)) {
+              serve(() -> handlers.handle(asked), reply);
+            }
+          });
       return;
     }
     if (aside(request, path)) {
@@ -355,7 +359,13 @@ public final class EdgeServer implements AutoCloseable {
         "Too many requests are being served; come again in a second.");
   }
 
+  /** Receives a body and serves it on a thread of its own. */
   private void post(HttpServerRequest request, Reply reply, Consumer<byte[]> handler) {
+    receive(request, reply, body -> serve(() -> handler.accept(body), reply));
+  }
+
+  /** Receives a body and hands it on, on the event loop. */
+  private void receive(HttpServerRequest request, Reply reply, Consumer<byte[]> handler) {
     if (request.method() != HttpMethod.POST) {
       refuse(request, reply, notAllowed("POST"));
       return;
@@ -418,7 +428,7 @@ public final class EdgeServer implements AutoCloseable {
         v -> {
           if (over.compareAndSet(false, true)) {
             vertx.cancelTimer(timer);
-            serve(() -> handler.accept(body.getBytes()), reply);
+            handler.accept(body.getBytes());
           }
         });
   }

@@ -13,13 +13,11 @@ import dev.gridtie.gateway.cache.AnswerCache;
 import dev.gridtie.gateway.cache.Flight;
 import dev.gridtie.gateway.catalog.Endpoint;
 import dev.gridtie.gateway.edge.Planner.Planned;
-import dev.gridtie.gateway.provider.PromptBound;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.Plan;
 import dev.gridtie.gateway.watch.Seen;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
-import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.FinishReason;
 import io.vertx.core.buffer.Buffer;
@@ -36,9 +34,6 @@ import org.jspecify.annotations.Nullable;
  * sends it on its way, charges what was given.
  */
 final class KeyedHandler {
-  /** What an image may count as where nothing better is known. */
-  private static final int IMAGE_TOKENS_MAX = 4096;
-
   private final Services services;
   private final SealMemory memory;
 
@@ -96,7 +91,8 @@ final class KeyedHandler {
       hold = Optional.of(((Outcome.Ok<Account.Hold>) held).value());
     }
     Books books = new Books(asked, planned, hold, account, newId(), true);
-    Delivery delivery = new Delivery(asked, planned.job().stream(), planned.job().request(), books);
+    Delivery delivery =
+        new Delivery(asked, planned.job().stream(), planned.promptEstimate(), books);
     delivery.committed(kept.leg());
     delivery.piece(new Piece(kept.body(), null, kept.usage().output()));
     delivery.ended(
@@ -119,13 +115,7 @@ final class KeyedHandler {
 
   private void serve(
       Asked asked, Planned planned, Optional<Account> account, Optional<String> cacheName) {
-    long prompt =
-        planned
-            .job()
-            .request()
-            .map(r -> (long) PromptBound.of(r, IMAGE_TOKENS_MAX))
-            .orElse((long) asked.body().length);
-    Outcome<Bounded> bounded = bounded(planned, prompt, account);
+    Outcome<Bounded> bounded = bounded(planned, account);
     switch (bounded) {
       case Outcome.Refused<Bounded> refused -> asked.reply().error(refused.error());
       case Outcome.Ok<Bounded> ok -> start(asked, planned, ok.value(), account, cacheName);
@@ -135,10 +125,9 @@ final class KeyedHandler {
   /** A plan within the key's limits, and what is held for it. */
   private record Bounded(Plan plan, int maxTokens, Optional<Account.Hold> hold) {}
 
-  private Outcome<Bounded> bounded(Planned planned, long prompt, Optional<Account> account) {
-    Optional<ChatRequest> request = planned.job().request();
-    Integer asked = request.map(ChatRequest::maxTokens).orElse(null);
-    int limit = asked == null ? longest(planned.plan()) : asked;
+  private Outcome<Bounded> bounded(Planned planned, Optional<Account> account) {
+    long prompt = planned.promptBound();
+    int limit = planned.maxTokens() == 0 ? longest(planned.plan()) : planned.maxTokens();
     if (account.isEmpty()) {
       return Outcome.ok(new Bounded(planned.plan(), limit, Optional.empty()));
     }
@@ -161,10 +150,9 @@ final class KeyedHandler {
     List<Leg> legs = affordable.isEmpty() ? planned.plan().legs() : affordable;
     Plan plan = new Plan(legs, planned.plan().hedge(), planned.plan().heads());
     PicoUsd bound = plan.bound(prompt, limit);
-    long expected = request.map(PromptBound::estimate).orElse(prompt);
     return account
         .get()
-        .hold(bound, plan.first().model().id(), plan.providers(), expected)
+        .hold(bound, plan.first().model().id(), plan.providers(), planned.promptEstimate())
         .then(hold -> Outcome.ok(new Bounded(plan, limit, Optional.of(hold))));
   }
 
@@ -195,12 +183,10 @@ final class KeyedHandler {
     Optional<AnswerCache.Joined> joined = cacheName.map(services.cache()::join);
     boolean hit = joined.isPresent() && !joined.get().first();
     Books books = new Books(asked, planned, bounded.hold(), account, id, hit);
-    Delivery delivery = new Delivery(asked, job.stream(), job.request(), books);
+    Delivery delivery = new Delivery(asked, job.stream(), planned.promptEstimate(), books);
     // On the loop of the client's connection, so that bytes need not change threads.
     if (joined.isEmpty()) {
-      asked
-          .context()
-          .runOnContext(v -> delivery.running(services.relay().run(plan, ready, delivery)));
+      asked.onLoop(() -> delivery.running(services.relay().run(plan, ready, delivery)));
       return;
     }
     Flight flight = joined.get().flight();

@@ -16,8 +16,11 @@ import dev.gridtie.gateway.route.Need;
 import dev.gridtie.gateway.route.Preferences;
 import dev.gridtie.gateway.route.Router;
 import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.BodyScan;
 import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatRequest;
+import dev.gridtie.wire.chat.Dialect;
+import dev.gridtie.wire.chat.Expressible;
 import dev.gridtie.wire.chat.Message;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -54,8 +57,73 @@ final class Planner {
    * A request that was read, and who may answer it.
    *
    * @param conversation names the conversation, for whoever has its prompt cached
+   * @param promptBound the most tokens its prompt can have, where nobody counts them
+   * @param promptEstimate and what it probably has
+   * @param maxTokens of the answer; 0 where unsaid
    */
-  record Planned(Job job, Plan plan, String conversation) {}
+  record Planned(
+      Job job,
+      Plan plan,
+      String conversation,
+      long promptBound,
+      long promptEstimate,
+      int maxTokens) {}
+
+  /** What an image may count as where nothing better is known. */
+  private static final int IMAGE_TOKENS_MAX = 4096;
+
+  /**
+   * Plans a request without reading more of it than its outermost fields: where every byte will
+   * pass untouched to a server of the same dialect, and only one can answer.
+   *
+   * @return empty where it has to be read
+   */
+  Optional<Planned> planUntouched(Inbound inbound, byte[] body, Map<String, String> headers) {
+    if (!inbound.verbatim()) {
+      return Optional.empty();
+    }
+    BodyScan scan;
+    try {
+      scan = BodyScan.of(body);
+    } catch (Json.MalformedJsonException e) {
+      return Optional.empty(); // reading it says why
+    }
+    String name = inbound.call().model().isEmpty() ? scan.model() : inbound.call().model();
+    Optional<Model> model = catalog.find(name);
+    if (model.isEmpty()
+        || model.get().endpoints().size() != 1
+        || scan.fields().stream().anyMatch(Expressible::isRouting)) {
+      return Optional.empty();
+    }
+    Endpoint endpoint = model.get().endpoints().getFirst();
+    Dialect dialect = inbound.translator().dialect();
+    if (endpoint.dialect().filter(d -> d == dialect).isEmpty()
+        || scan.maxTokens() > endpoint.maxCompletionTokens()
+        || dialect == Dialect.GEMINI) {
+      return Optional.empty();
+    }
+    boolean stream = scan.stream();
+    Job job =
+        new Job(
+            inbound.translator(),
+            body,
+            headers,
+            stream,
+            Optional.empty(),
+            Optional.empty(),
+            0,
+            0,
+            true);
+    Plan plan = new Plan(List.of(new Leg(model.get(), endpoint)), false, leg -> Optional.empty());
+    return Optional.of(
+        new Planned(
+            job,
+            plan,
+            "",
+            body.length,
+            Math.ceilDiv(body.length, PromptBound.BYTES_A_TOKEN),
+            scan.maxTokens()));
+  }
 
   /**
    * Reads a body.
@@ -133,7 +201,16 @@ final class Planner {
                   0,
                   inbound.verbatim() && !restored);
           Plan plan = new Plan(legs, true, leg -> Optional.empty());
-          return Outcome.ok(new Planned(job, plan, conversation));
+          return Outcome.ok(
+              new Planned(
+                  job,
+                  plan,
+                  conversation,
+                  request
+                      .map(r -> (long) PromptBound.of(r, IMAGE_TOKENS_MAX))
+                      .orElse((long) body.length),
+                  need.promptTokens(),
+                  need.maxTokens()));
         });
   }
 

@@ -21,7 +21,7 @@ public final class PromptBound {
   private static final int PREAMBLE_TOKENS = 1024;
 
   /** How many bytes a token stands for, usually: for estimates, never for bounds. */
-  private static final int BYTES_A_TOKEN = 4;
+  public static final int BYTES_A_TOKEN = 4;
 
   private PromptBound() {}
 

@@ -40,6 +40,25 @@ public record ChatRequest(
     others = java.util.Collections.unmodifiableMap(new LinkedHashMap<>(others));
   }
 
+  /** Stands for a request that nobody read, where only its model and dialect matter. */
+  public static ChatRequest unread(String model, Dialect source, boolean stream) {
+    return new ChatRequest(
+        model,
+        List.of(),
+        Sampling.UNSAID,
+        List.of(),
+        new ToolChoice.Auto(),
+        null,
+        new OutputFormat.Plain(),
+        Thinking.UNSAID,
+        null,
+        null,
+        stream,
+        true,
+        source,
+        Map.of());
+  }
+
   /** The same request, for a model by another name. */
   public ChatRequest withModel(String newModel) {
     return with(newModel, messages, sampling, includeUsage);
