@@ -70,6 +70,13 @@ final class BenchCommand {
     private int upstreamPort;
 
     @Option(
+        names = "--only",
+        paramLabel = "CASE",
+        defaultValue = "",
+        description = "Cases whose name begins so: stream, whole, 'none' (default: all).")
+    private String only = "";
+
+    @Option(
         names = "--peer",
         paramLabel = "NAME=PORT",
         description =
@@ -117,6 +124,7 @@ final class BenchCommand {
                     streams,
                     upstreamPort,
                     peers,
+                    only,
                     key(directory)),
                 directory);
         System.out.println(
@@ -173,7 +181,8 @@ final class BenchCommand {
       return List.of(
           Path.of(System.getProperty("java.home"), "bin", "java").toString(),
           "-XX:+UseSerialGC",
-          "-Xmx512m",
+          "-Xmx224m",
+          "-Xmn48m",
           "--enable-native-access=ALL-UNNAMED",
           "--sun-misc-unsafe-memory-access=allow",
           "-cp",

@@ -14,6 +14,7 @@ import dev.gridtie.gateway.catalog.Prices;
 import dev.gridtie.gateway.provider.HttpSource;
 import dev.gridtie.gateway.provider.Upstream;
 import dev.gridtie.wire.chat.Dialect;
+import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpClient;
 import java.io.IOException;
 import java.math.BigDecimal;
@@ -41,6 +42,7 @@ final class CatalogBuilder {
   private static final int IMAGE_TOKENS_MAX = 4096;
   private static final int MAX_TOKENS_DEFAULT = 1024;
 
+  private final Vertx vertx;
   private final HttpClient client;
   private final InstantSource clock;
   private final UnaryOperator<@Nullable String> environment;
@@ -57,10 +59,12 @@ final class CatalogBuilder {
    * @param environment looks a variable up
    */
   CatalogBuilder(
+      Vertx vertx,
       HttpClient client,
       InstantSource clock,
       UnaryOperator<@Nullable String> environment,
       Payers payers) {
+    this.vertx = vertx;
     this.client = client;
     this.clock = clock;
     this.environment = environment;
@@ -197,7 +201,7 @@ final class CatalogBuilder {
               endpoint.model(),
               key,
               endpoint.imageTokensMax() == 0 ? IMAGE_TOKENS_MAX : endpoint.imageTokensMax());
-      AnswerSource source = new HttpSource(client, upstream, server.payment());
+      AnswerSource source = new HttpSource(vertx, client, upstream, server.payment());
       channels.add(
           new Channel(label, source, breakers.computeIfAbsent(label, k -> new Breaker(clock))));
     }

@@ -154,12 +154,12 @@ final class Gateway implements AutoCloseable {
     HttpClient client = upstreamClient(vertx);
     List<Model> own = new ArrayList<>();
     for (GatewayConfig.Model model : config.models()) {
-      own.add(model(model, home, install, client));
+      own.add(model(model, home, install, vertx, client));
     }
     Catalog catalog = new Catalog(own);
     if (config.catalog() != null) {
       CatalogBuilder builder =
-          new CatalogBuilder(client, CLOCK, System::getenv, payers(config, home));
+          new CatalogBuilder(vertx, client, CLOCK, System::getenv, payers(config, home));
       opened(new CatalogFollower(Path.of(config.catalog()), builder, own, catalog));
     }
     SecureRandom random = new SecureRandom();
@@ -310,7 +310,8 @@ final class Gateway implements AutoCloseable {
     }
   }
 
-  private Model model(GatewayConfig.Model model, Home home, Install install, HttpClient client)
+  private Model model(
+      GatewayConfig.Model model, Home home, Install install, Vertx vertx, HttpClient client)
       throws IOException {
     Prices prices =
         Prices.of(
@@ -325,7 +326,7 @@ final class Gateway implements AutoCloseable {
               model.id(),
               new Secret(""),
               UPSTREAM_IMAGE_TOKENS_MAX);
-      AnswerSource source = new HttpSource(client, upstream, Optional.empty());
+      AnswerSource source = new HttpSource(vertx, client, upstream, Optional.empty());
       return offered(model, prices, "upstream", Optional.of(Dialect.OPENAI), "", 0, source);
     }
     if (model.file() == null) {

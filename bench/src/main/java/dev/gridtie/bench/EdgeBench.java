@@ -40,6 +40,7 @@ public final class EdgeBench {
    * @param streams how many at once in the last case; 0 leaves it out
    * @param upstreamPort of the mock, so that others can be pointed at it; 0 for any
    * @param peers other gateways that are running already, by name and port
+   * @param only cases whose name begins so; all where empty
    * @param key that opens the gateway, so that every request is accounted for
    */
   public record Settings(
@@ -52,6 +53,7 @@ public final class EdgeBench {
       int streams,
       int upstreamPort,
       Map<String, Integer> peers,
+      String only,
       String key) {}
 
   /**
@@ -116,6 +118,9 @@ public final class EdgeBench {
             Case.whole(key, 1_000_000, "1 MB"));
     List<Row> rows = new ArrayList<>();
     for (Case what : cases) {
+      if (!what.name().startsWith(settings.only())) {
+        continue;
+      }
       int rate = rate(what);
       List<Target> able =
           targets.stream().filter(t -> what.everywhere() || t.name().equals("gridtie")).toList();
@@ -190,6 +195,9 @@ public final class EdgeBench {
             settings.pauseMs(),
             settings.rounds()));
     for (Case what : cases) {
+      if (!what.name().startsWith(settings.only())) {
+        continue;
+      }
       List<Row> of = rows.stream().filter(r -> r.what().equals(what.name())).toList();
       out.append("\n").append(what.name()).append("\n\n");
       out.append(

@@ -33,6 +33,10 @@ public final class UsageLog implements AutoCloseable {
   private static final int FULL = WAITING_MAX / 2;
 
   private static final int BATCH_MAX = 512;
+
+  /** How long charges may wait for others to be written with. */
+  private static final Duration LINGER = Duration.ofMillis(50);
+
   private static final Duration RETRY = Duration.ofMillis(500);
 
   private final Database database;
@@ -67,6 +71,9 @@ public final class UsageLog implements AutoCloseable {
           if (first == null) {
             continue;
           }
+          if (!closed) {
+            Thread.sleep(LINGER); // many rows for one commit
+          }
           batch.add(first);
           waiting.drainTo(batch, BATCH_MAX - 1);
         }
@@ -83,7 +90,7 @@ public final class UsageLog implements AutoCloseable {
         }
         sleep();
       } catch (InterruptedException e) {
-        // Closing: what waits is written first.
+        closed = true; // what waits is written first
       }
     }
   }

@@ -23,6 +23,7 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -36,10 +37,18 @@ public final class EdgeServer implements AutoCloseable {
   private static final int HEADER_BYTES_MAX = 64 * 1024;
   private static final int LINE_BYTES_MAX = 8 * 1024;
 
+  /** All bodies in flight together: a body read and understood takes several times its size. */
+  private static final long BODY_BYTES_TOTAL_MAX =
+      Math.max(8L * 1024 * 1024, Runtime.getRuntime().maxMemory() / 16);
+
   private final Vertx vertx;
   private final HttpServer server;
   private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
   private final Semaphore concurrent;
+
+  /** Bytes of all bodies that are being served. */
+  private final AtomicLong bodyBytes = new AtomicLong();
+
   private final Limits limits;
   private final Services services;
   private final Listings listings;
@@ -386,15 +395,21 @@ public final class EdgeServer implements AutoCloseable {
       refuse(request, reply, busy());
       return;
     }
-    reply.whenOver(concurrent::release);
-    readBody(request, reply, handler);
+    AtomicLong mine = new AtomicLong();
+    reply.whenOver(
+        () -> {
+          concurrent.release();
+          bodyBytes.addAndGet(-mine.get());
+        });
+    readBody(request, reply, handler, mine);
   }
 
   /**
    * Collects the body within its bounds of size and time, and then serves the request. Holds a
    * permit, which goes back when the answer is over.
    */
-  private void readBody(HttpServerRequest request, Reply reply, Consumer<byte[]> handler) {
+  private void readBody(
+      HttpServerRequest request, Reply reply, Consumer<byte[]> handler, AtomicLong mine) {
     Buffer body = Buffer.buffer();
     AtomicBoolean over = new AtomicBoolean();
     long timer =
@@ -416,10 +431,12 @@ public final class EdgeServer implements AutoCloseable {
           if (over.get()) {
             return;
           }
-          if (body.length() + part.length() > limits.bodyBytesMax()) {
+          mine.addAndGet(part.length());
+          boolean full = bodyBytes.addAndGet(part.length()) > BODY_BYTES_TOTAL_MAX;
+          if (full || body.length() + part.length() > limits.bodyBytesMax()) {
             over.set(true);
             vertx.cancelTimer(timer);
-            giveUp(request, reply, tooLarge());
+            giveUp(request, reply, full ? busy() : tooLarge());
           } else {
             body.appendBuffer(part);
           }

@@ -16,6 +16,7 @@ import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.Expressible;
 import dev.gridtie.wire.chat.Translator;
+import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpClient;
 import io.vertx.core.http.HttpClientRequest;
@@ -39,12 +40,16 @@ public final class HttpSource implements AnswerSource {
 
   private static final long CONNECT_MS_MAX = 10_000;
 
+  /** How often a call's silence is looked at. */
+  private static final long WATCH_EVERY_MS = 5_000;
+
   /** How long a server may take to begin its answer. */
   private static final long FIRST_BYTE_MS_MAX = 300_000;
 
   /** How long a server may be silent in the middle of an answer. */
   private static final long SILENT_MS_MAX = 120_000;
 
+  private final Vertx vertx;
   private final HttpClient client;
   private final Upstream upstream;
   private final Translator translator;
@@ -74,7 +79,8 @@ public final class HttpSource implements AnswerSource {
     void answered(String request, boolean taken);
   }
 
-  public HttpSource(HttpClient client, Upstream upstream, Optional<Payment> payment) {
+  public HttpSource(Vertx vertx, HttpClient client, Upstream upstream, Optional<Payment> payment) {
+    this.vertx = vertx;
     this.client = client;
     this.upstream = upstream;
     this.translator = upstream.translator();
@@ -204,6 +210,11 @@ public final class HttpSource implements AnswerSource {
     private volatile @Nullable HttpClientRequest request;
     private volatile @Nullable HttpClientResponse response;
     private volatile boolean cancelled;
+    private volatile boolean paused;
+    private volatile long watch = -1;
+    private volatile long patienceMs = FIRST_BYTE_MS_MAX;
+    private volatile long lastHeardNanos;
+    private volatile @Nullable Pipe speaking;
 
     Call(Job job, Outgoing outgoing, AnswerSink sink) {
       this.job = job;
@@ -225,8 +236,8 @@ public final class HttpSource implements AnswerSource {
               .setPort(upstream.port())
               .setSsl(upstream.isSecure())
               .setURI(upstream.path(job.stream()))
-              .setConnectTimeout(CONNECT_MS_MAX)
-              .setIdleTimeout(FIRST_BYTE_MS_MAX);
+              .setConnectTimeout(CONNECT_MS_MAX);
+      startWatch();
       client
           .request(options)
           .onFailure(e -> fail(Failures.unreachable()))
@@ -246,10 +257,8 @@ public final class HttpSource implements AnswerSource {
           .onFailure(
               e ->
                   fail(
-                      e instanceof java.util.concurrent.TimeoutException
-                          ? Failures.silent()
-                          : Failures.transientFailure(
-                              "upstream_cut", "The model's server broke off before it answered.")))
+                      Failures.transientFailure(
+                          "upstream_cut", "The model's server broke off before it answered.")))
           .onSuccess(answer -> receive(answer, paid.isPresent()));
     }
 
@@ -271,28 +280,65 @@ public final class HttpSource implements AnswerSource {
       }
       String type = String.valueOf(answer.getHeader("Content-Type"));
       Pipe pipe = pipe(type.startsWith("text/event-stream"));
-      HttpClientRequest running = request;
-      if (running != null) {
-        running.idleTimeout(SILENT_MS_MAX);
-      }
+      patienceMs = SILENT_MS_MAX;
+      speaking = pipe;
       answer.exceptionHandler(
           e -> {
+            endWatch();
             if (!cancelled) {
               pipe.broken();
             }
           });
       answer.handler(
           bytes -> {
+            lastHeardNanos = System.nanoTime();
             if (!cancelled) {
               pipe.push(bytes);
             }
           });
       answer.endHandler(
           v -> {
+            endWatch();
             if (!cancelled) {
               pipe.end();
             }
           });
+    }
+
+    // One timer a call, looked at now and then. The client's own idle timeouts outlive their
+    // requests, and keep them in memory until they have run out.
+
+    private void startWatch() {
+      lastHeardNanos = System.nanoTime();
+      if (watch < 0) {
+        watch = vertx.setPeriodic(WATCH_EVERY_MS, id -> look());
+      }
+    }
+
+    private void look() {
+      long silentMs = (System.nanoTime() - lastHeardNanos) / 1_000_000;
+      if (paused) {
+        lastHeardNanos = System.nanoTime(); // it is the client that is slow
+      } else if (silentMs > patienceMs) {
+        endWatch();
+        Pipe pipe = speaking;
+        if (pipe == null) {
+          fail(Failures.silent());
+        } else if (!cancelled) {
+          pipe.broken();
+        }
+        HttpClientRequest running = request;
+        if (running != null) {
+          var unused = running.reset();
+        }
+      }
+    }
+
+    private void endWatch() {
+      if (watch >= 0) {
+        boolean unused = vertx.cancelTimer(watch);
+        watch = -1;
+      }
     }
 
     private Pipe pipe(boolean events) {
@@ -343,6 +389,7 @@ public final class HttpSource implements AnswerSource {
     }
 
     private void fail(Failure failure) {
+      endWatch();
       if (!cancelled && over.compareAndSet(false, true)) {
         sink.failed(failure);
       }
@@ -351,6 +398,7 @@ public final class HttpSource implements AnswerSource {
     @Override
     public void cancel() {
       cancelled = true;
+      endWatch();
       HttpClientRequest running = request;
       if (running != null) {
         var unused = running.reset();
@@ -359,6 +407,7 @@ public final class HttpSource implements AnswerSource {
 
     @Override
     public void pause() {
+      paused = true;
       HttpClientResponse answer = response;
       if (answer != null) {
         var unused = answer.pause();
@@ -367,6 +416,7 @@ public final class HttpSource implements AnswerSource {
 
     @Override
     public void resume() {
+      paused = false;
       HttpClientResponse answer = response;
       if (answer != null) {
         var unused = answer.resume();

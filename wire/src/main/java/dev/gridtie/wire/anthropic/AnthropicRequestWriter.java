@@ -78,17 +78,7 @@ final class AnthropicRequestWriter {
       ArrayNode stops = out.putArray("stop_sequences");
       s.stop().forEach(stops::add);
     }
-    target.refuseIf(s.minP() != null && s.minP() != 0, "min_p");
-    target.refuseIf(s.topA() != null && s.topA() != 0, "top_a");
-    target.refuseIf(s.frequencyPenalty() != null && s.frequencyPenalty() != 0, "frequency_penalty");
-    target.refuseIf(s.presencePenalty() != null && s.presencePenalty() != 0, "presence_penalty");
-    target.refuseIf(
-        s.repetitionPenalty() != null && s.repetitionPenalty() != 1, "repetition_penalty");
-    target.refuseIf(s.choices() > 1, "n");
-    target.refuseIf(s.logprobs() != null, "logprobs");
-    target.refuseIf(s.logitBias() != null, "logit_bias");
-    // Which answers are likely is the same without it.
-    target.dropIf(s.seed() != null, "seed");
+    target.plainSampling(s);
   }
 
   private void tools(ChatRequest request) throws RefusedException {

@@ -79,6 +79,20 @@ public final class Expressible {
         field);
   }
 
+  /** For a target that chooses tokens by temperature and top_p, and in no other way it tells of. */
+  public void plainSampling(Sampling s) throws RefusedException {
+    refuseIf(s.minP() != null && s.minP() != 0, "min_p");
+    refuseIf(s.topA() != null && s.topA() != 0, "top_a");
+    refuseIf(s.frequencyPenalty() != null && s.frequencyPenalty() != 0, "frequency_penalty");
+    refuseIf(s.presencePenalty() != null && s.presencePenalty() != 0, "presence_penalty");
+    refuseIf(s.repetitionPenalty() != null && s.repetitionPenalty() != 1, "repetition_penalty");
+    refuseIf(s.choices() > 1, "n");
+    refuseIf(s.logprobs() != null, "logprobs");
+    refuseIf(s.logitBias() != null, "logit_bias");
+    // Which answers are likely is the same without it.
+    dropIf(s.seed() != null, "seed");
+  }
+
   /** Sees to the fields of one dialect that no other has. */
   public void others(ChatRequest request) throws RefusedException {
     if (request.source() == target) {

@@ -66,17 +66,7 @@ final class ResponsesRequestWriter {
     }
     target.refuseIf(!s.stop().isEmpty(), "stop");
     target.refuseIf(s.topK() != null && s.topK() != 0, "top_k");
-    target.refuseIf(s.minP() != null && s.minP() != 0, "min_p");
-    target.refuseIf(s.topA() != null && s.topA() != 0, "top_a");
-    target.refuseIf(s.frequencyPenalty() != null && s.frequencyPenalty() != 0, "frequency_penalty");
-    target.refuseIf(s.presencePenalty() != null && s.presencePenalty() != 0, "presence_penalty");
-    target.refuseIf(
-        s.repetitionPenalty() != null && s.repetitionPenalty() != 1, "repetition_penalty");
-    target.refuseIf(s.choices() > 1, "n");
-    target.refuseIf(s.logprobs() != null, "logprobs");
-    target.refuseIf(s.logitBias() != null, "logit_bias");
-    // Which answers are likely is the same without it.
-    target.dropIf(s.seed() != null, "seed");
+    target.plainSampling(s);
   }
 
   /** The least limit that OpenAI takes here. */
