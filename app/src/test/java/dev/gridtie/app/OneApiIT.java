@@ -409,6 +409,75 @@ class OneApiIT {
   }
 
   @Test
+  void severalAnswersToOneRequestAreHeldForEach() throws Exception {
+    upstream.on("m", ScriptedServer.well("fine"));
+    serve(provider("p", "good.key"), model("one", "p=m"));
+    String limited = key("limited", total("0.0035"));
+    assertThat(
+            http.send(request("one", ",\"n\":10", limited), HttpResponse.BodyHandlers.ofString())
+                .statusCode())
+        .isEqualTo(402);
+    assertThat(
+            http.send(request("one", ",\"n\":2", limited), HttpResponse.BodyHandlers.ofString())
+                .statusCode())
+        .isEqualTo(200);
+    assertThat(ask("one", ",\"n\":1000").statusCode()).isEqualTo(400);
+  }
+
+  @Test
+  void aModelsAndAProvidersOwnLimitHoldBesideTheKeys() throws Exception {
+    upstream.on("m", ScriptedServer.well("fine"));
+    serve(
+        provider("a", "good.key") + provider("b", "good.key"),
+        model("one", "a=m", "b=m") + model("two", "a=m"));
+    String limited =
+        key(
+            "limited",
+            new KeyLimits(
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                Map.of("two", PicoUsd.ofDollars("0.0001")),
+                Map.of("a", PicoUsd.ofDollars("0.0001")),
+                0,
+                0));
+    HttpResponse<String> elsewhere =
+        http.send(
+            request("one", ",\"provider\":{\"order\":[\"a\",\"b\"]}", limited),
+            HttpResponse.BodyHandlers.ofString());
+    assertThat(elsewhere.headers().firstValue("X-Gridtie-Provider")).contains("b");
+    assertThat(
+            http.send(request("two", "", limited), HttpResponse.BodyHandlers.ofString())
+                .statusCode())
+        .isEqualTo(402);
+  }
+
+  @Test
+  void aRouteRulesOutWhoCollectsDataOrServesElsewhere() throws Exception {
+    upstream.on("m", ScriptedServer.well("fine"));
+    serve(
+        provider("open", "good.key")
+                .replace("keys:", "collectsData: true\n    regions: [us]\n    keys:")
+            + provider("closed", "good.key").replace("keys:", "regions: [eu]\n    keys:"),
+        model("one", "open=m", "closed=m"));
+    for (String rule :
+        List.of(
+            "\"data_collection\":\"deny\"",
+            "\"region\":\"eu\"",
+            "\"ignore\":[\"open\"]",
+            "\"only\":[\"closed\"]")) {
+      HttpResponse<String> response = ask("one", ",\"provider\":{" + rule + "}");
+      assertThat(response.headers().firstValue("X-Gridtie-Provider")).as(rule).contains("closed");
+    }
+    HttpResponse<String> dear = ask("one", ",\"provider\":{\"max_price\":{\"prompt\":1.5}}");
+    assertThat(dear.headers().firstValue("X-Gridtie-Provider")).contains("open");
+    assertThat(ask("one", ",\"provider\":{\"zdr\":true}").statusCode()).isEqualTo(404);
+    assertThat(ask("one", ",\"provider\":{\"quantizations\":[\"fp8\"]}").statusCode())
+        .isEqualTo(404);
+    assertThat(ask("one", ",\"provider\":{\"colour\":\"red\"}").statusCode()).isEqualTo(400);
+  }
+
+  @Test
   void whatAKeyHasSpentIsKnownAfterARestart() throws Exception {
     upstream.on("m", ScriptedServer.well("fine"));
     serve(provider("p", "good.key"), model("one", "p=m"));

@@ -39,6 +39,17 @@ record Case(
         "stream", "/v1/chat/completions", key, chat(930, ",\"stream\":true"), "[DONE]", true);
   }
 
+  /** The same, forty times as slow: so that thousands are under way at once. */
+  static Case slow(Map<String, String> key) {
+    return new Case(
+        "slow stream",
+        "/v1/chat/completions",
+        key,
+        chat(930, ",\"stream\":true,\"user\":\"slow\""),
+        "[DONE]",
+        true);
+  }
+
   /** Anthropic's messages as a stream, translated to and from OpenAI's. */
   static Case translated(Map<String, String> key) {
     return new Case(

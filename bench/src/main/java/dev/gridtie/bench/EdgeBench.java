@@ -141,7 +141,7 @@ public final class EdgeBench {
         }
       }
     }
-    String together = settings.streams() == 0 ? "" : together(load, targets, Case.stream(key));
+    String together = settings.streams() == 0 ? "" : together(load, targets, Case.slow(key));
     progress("");
     return table(cases, rows, withoutNginx) + together;
   }
@@ -162,8 +162,10 @@ public final class EdgeBench {
     out.append(
         String.format(
             Locale.ROOT,
-            "%n%d streams begun within 2 s:%n%n| target | RSS MiB | first byte p50 | p99 | gap p50 | p99 | failed |%n|---|---|---|---|---|---|---|%n",
-            settings.streams()));
+            "%n%d streams begun within 2 s, each of %d chunks %d ms apart, so that all are under way together:%n%n| target | RSS MiB | first byte p50 | p99 | gap p50 | p99 | failed |%n|---|---|---|---|---|---|---|%n",
+            settings.streams(),
+            settings.chunks(),
+            40 * settings.pauseMs()));
     for (Target target : targets) {
       progress(settings.streams() + " streams: " + target.name());
       OpenLoop.Result m = load.run(target.port(), what, settings.streams() / 2, 2);

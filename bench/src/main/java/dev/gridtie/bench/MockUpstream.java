@@ -64,7 +64,8 @@ public final class MockUpstream {
                               response
                                   .setChunked(true)
                                   .putHeader("Content-Type", "text/event-stream");
-                              answer(vertx, response, chunk, last, chunks, pauseMs);
+                              int pause = isSlow(body) ? SLOWER * pauseMs : pauseMs;
+                              answer(vertx, response, chunk, last, chunks, pause);
                             }))
             .listen(port, "127.0.0.1")
             .toCompletionStage()
@@ -74,6 +75,13 @@ public final class MockUpstream {
     System.in.transferTo(
         java.io.OutputStream.nullOutputStream()); // until the parent closes it, or is gone
     System.exit(0);
+  }
+
+  private static final int SLOWER = 40;
+
+  private static boolean isSlow(Buffer body) {
+    int edge = Math.min(body.length(), 200);
+    return body.getString(body.length() - edge, body.length()).contains("\"user\":\"slow\"");
   }
 
   /** The field stands near one end of every body here. */

@@ -4,6 +4,7 @@ import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpClient;
 import io.vertx.core.http.HttpClientOptions;
+import io.vertx.core.http.HttpClientResponse;
 import io.vertx.core.http.HttpMethod;
 import io.vertx.core.http.PoolOptions;
 import io.vertx.core.http.RequestOptions;
@@ -109,21 +110,25 @@ final class OpenLoop {
     void send(HttpClient client, RequestOptions target, Buffer body) {
       client
           .request(target)
-          .compose(request -> request.send(body))
           .onFailure(e -> fail("not sent: " + e))
           .onSuccess(
-              response -> {
-                response.exceptionHandler(e -> fail("broke off: " + e));
-                response.handler(this::bytes);
-                response.endHandler(
-                    v -> {
-                      if (response.statusCode() == 200 && tail.toString().contains(mark)) {
-                        end(true);
-                      } else {
-                        fail("status " + response.statusCode() + ", ending in " + tail);
-                      }
-                    });
+              request -> {
+                request.response().onFailure(e -> fail("broke off: " + e)).onSuccess(this::receive);
+                var unused = request.end(body);
               });
+    }
+
+    private void receive(HttpClientResponse response) {
+      response.exceptionHandler(e -> fail("broke off: " + e));
+      response.handler(this::bytes);
+      response.endHandler(
+          v -> {
+            if (response.statusCode() == 200 && tail.toString().contains(mark)) {
+              end(true);
+            } else {
+              fail("status " + response.statusCode() + ", ending in " + tail);
+            }
+          });
     }
 
     private void bytes(Buffer buffer) {

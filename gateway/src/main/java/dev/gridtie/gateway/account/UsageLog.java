@@ -35,7 +35,7 @@ public final class UsageLog implements AutoCloseable {
   private static final int BATCH_MAX = 512;
 
   /** How long charges may wait for others to be written with. */
-  private static final Duration LINGER = Duration.ofMillis(50);
+  private static final Duration LINGER = Duration.ofMillis(200);
 
   private static final Duration RETRY = Duration.ofMillis(500);
 
@@ -71,10 +71,10 @@ public final class UsageLog implements AutoCloseable {
           if (first == null) {
             continue;
           }
+          batch.add(first);
           if (!closed) {
             Thread.sleep(LINGER); // many rows for one commit
           }
-          batch.add(first);
           waiting.drainTo(batch, BATCH_MAX - 1);
         }
         write(batch);

@@ -145,11 +145,12 @@ final class KeyedHandler {
                     account
                         .get()
                         .allowsProvider(
-                            l.endpoint().provider(), l.endpoint().prices().bound(prompt, limit)))
+                            l.endpoint().provider(),
+                            l.endpoint().prices().bound(prompt, (long) limit * planned.choices())))
             .toList();
     List<Leg> legs = affordable.isEmpty() ? planned.plan().legs() : affordable;
     Plan plan = new Plan(legs, planned.plan().hedge(), planned.plan().heads());
-    PicoUsd bound = plan.bound(prompt, limit);
+    PicoUsd bound = plan.bound(prompt, (long) limit * planned.choices());
     return account
         .get()
         .hold(bound, plan.first().model().id(), plan.providers(), planned.promptEstimate())

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.gateway.edge.Planner.Planned;
@@ -147,7 +148,9 @@ final class PaidHandler {
       Asked asked, Job job, ChatRequest request, List<Leg> fit, int prompt, int maxTokens) {
     Plan plan = new Plan(fit, false, Heads.of(asked.inbound(), job, "", 0));
     BigInteger quote =
-        plan.bound(prompt, maxTokens).toAtomicRoundedUp(charge.decimals()).max(BigInteger.ONE);
+        plan.bound(prompt, (long) maxTokens * request.sampling().choices())
+            .toAtomicRoundedUp(charge.decimals())
+            .max(BigInteger.ONE);
     return new Order(
         fingerprint(asked),
         Hex.encode(Hashes.sha256(asked.body())).substring(2),
@@ -176,7 +179,7 @@ final class PaidHandler {
             ApiError.Kind.PAYMENT_REQUIRED,
             "payment_required",
             "This request costs at most "
-                + order.plan().bound(order.promptTokens(), order.maxTokens())
+                + PicoUsd.ofAtomic(order.quote(), charge.decimals())
                 + " ("
                 + order.quote()
                 + " atomic units). Pay it by x402: sign one of 'accepts' (or of the PAYMENT-REQUIRED header) and send the"

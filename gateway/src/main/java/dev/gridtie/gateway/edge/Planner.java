@@ -59,7 +59,8 @@ final class Planner {
    * @param conversation names the conversation, for whoever has its prompt cached
    * @param promptBound the most tokens its prompt can have, where nobody counts them
    * @param promptEstimate and what it probably has
-   * @param maxTokens of the answer; 0 where unsaid
+   * @param maxTokens of each answer; 0 where unsaid
+   * @param choices how many answers are wanted
    */
   record Planned(
       Job job,
@@ -67,7 +68,11 @@ final class Planner {
       String conversation,
       long promptBound,
       long promptEstimate,
-      int maxTokens) {}
+      int maxTokens,
+      int choices) {}
+
+  /** The most answers to one request. */
+  private static final int CHOICES_MAX = 128;
 
   /** What an image may count as where nothing better is known. */
   private static final int IMAGE_TOKENS_MAX = 4096;
@@ -92,6 +97,7 @@ final class Planner {
     Optional<Model> model = catalog.find(name);
     if (model.isEmpty()
         || model.get().endpoints().size() != 1
+        || scan.fields().contains("n")
         || scan.fields().stream().anyMatch(Expressible::isRouting)) {
       return Optional.empty();
     }
@@ -122,7 +128,8 @@ final class Planner {
             "",
             body.length,
             Math.ceilDiv(body.length, PromptBound.BYTES_A_TOKEN),
-            scan.maxTokens()));
+            scan.maxTokens(),
+            1));
   }
 
   /**
@@ -177,6 +184,11 @@ final class Planner {
     if (unread != null && !inbound.verbatim()) {
       return Outcome.refused(unread);
     }
+    int choices = request.map(r -> r.sampling().choices()).orElse(choices(json));
+    if (choices < 1 || choices > CHOICES_MAX) {
+      return Outcome.refused(
+          ApiError.invalid("invalid_value", "'n' must be from 1 to " + CHOICES_MAX + ".", "n"));
+    }
     String conversation = conversation(account, names.getFirst(), json, request);
     Outcome<List<Leg>> found =
         Preferences.read(json.path("provider"))
@@ -210,8 +222,14 @@ final class Planner {
                       .map(r -> (long) PromptBound.of(r, IMAGE_TOKENS_MAX))
                       .orElse((long) body.length),
                   need.promptTokens(),
-                  need.maxTokens()));
+                  need.maxTokens(),
+                  choices));
         });
+  }
+
+  /** How many answers a request wants that could not be read: every one of them costs. */
+  private static int choices(JsonNode json) {
+    return json.path("n").asInt(json.path("generationConfig").path("candidateCount").asInt(1));
   }
 
   private static boolean isStream(Inbound inbound, JsonNode json) {

@@ -253,13 +253,15 @@ public final class HttpSource implements AnswerSource {
       Map<String, String> clients = outgoing.verbatim() ? job.headers() : Map.of();
       upstream.headers(clients).forEach(r::putHeader);
       paid.ifPresent(header -> r.putHeader(header.getKey(), header.getValue()));
-      r.send(Buffer.buffer(outgoing.body()))
+      // Heard before it is asked for: an answer that is quicker than we are must find us listening.
+      r.response()
           .onFailure(
               e ->
                   fail(
                       Failures.transientFailure(
                           "upstream_cut", "The model's server broke off before it answered.")))
           .onSuccess(answer -> receive(answer, paid.isPresent()));
+      var unused = r.end(Buffer.buffer(outgoing.body()));
     }
 
     private void receive(HttpClientResponse answer, boolean paid) {

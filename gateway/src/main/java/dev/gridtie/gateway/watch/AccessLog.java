@@ -53,10 +53,10 @@ public final class AccessLog implements Watch, AutoCloseable {
       try {
         Seen first = waiting.poll(200, TimeUnit.MILLISECONDS);
         if (first != null) {
+          batch.add(first);
           if (!closed) {
             Thread.sleep(LINGER); // many lines for one opening of the file
           }
-          batch.add(first);
           waiting.drainTo(batch);
           write(batch);
         }
