@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { decodePaymentResponseHeader, wrapFetchWithPaymentFromConfig } from "@x402/fetch";
 import { ExactEvmScheme } from "@x402/evm";
+import Anthropic from "@anthropic-ai/sdk";
+import { GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
 import { createWalletClient, http } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
@@ -119,6 +121,33 @@ test("the proxy refuses beyond its caps, and pays nothing then", async () => {
   assert.equal(results.filter((r) => r.status === "fulfilled").length, 2);
   assert.equal(Number(spent), 2 * quote);
   for (const r of results.filter((x) => x.status === "rejected")) assert.equal(r.reason.status, 402);
+});
+
+test("with a key, the engine answers each SDK in its own dialect, and says what texts are like", async () => {
+  const { output } = await world.run("key", "create", "sdk", "--limit-usd", "1");
+  const apiKey = output.trim().split("\n").at(-1);
+  assert.match(apiKey, /^gt-[0-9a-f]{64}$/);
+  const openai = new OpenAI({ baseURL: world.url + "/v1", apiKey });
+  const chat = await openai.chat.completions.create(question("What is a receipt?"));
+  assert.match(chat.choices[0].message.content, /signed record/);
+  const response = await openai.responses.create({ model: "gridtie/tiny", input: "What is a receipt?", temperature: 0, max_output_tokens: 60 });
+  assert.match(response.output_text, /signed record/);
+  const anthropic = new Anthropic({ baseURL: world.url, apiKey });
+  const messages = [{ role: "user", content: "What is a receipt?" }];
+  const message = await anthropic.messages.stream({ model: "gridtie/tiny", max_tokens: 60, temperature: 0, messages }).finalMessage();
+  assert.match(message.content[0].text, /signed record/);
+  const counted = await anthropic.messages.countTokens({ model: "gridtie/tiny", messages });
+  assert.equal(counted.input_tokens, message.usage.input_tokens);
+  const gemini = new GoogleGenAI({ apiKey, httpOptions: { baseUrl: world.url } });
+  const content = await gemini.models.generateContent({ model: "gridtie/tiny", contents: "What is a receipt?", config: { temperature: 0, maxOutputTokens: 60 } });
+  assert.match(content.text, /signed record/);
+  const like = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+  const { data } = await openai.embeddings.create({ model: "gridtie/tiny", input: ["What is a receipt?", "Tell me what a receipt is.", "llama.cpp runs on the CPU"] });
+  const [a, b, c] = data.map((d) => d.embedding);
+  assert.ok(Math.abs(like(a, a) - 1) < 1e-3);
+  assert.ok(like(a, b) > like(a, c));
+  const listed = await world.run("key", "show", "sdk");
+  assert.match(listed.output, /requests   [1-9]/);
 });
 
 test("the ledger is sound after all of it, and says what the chain says", async () => {

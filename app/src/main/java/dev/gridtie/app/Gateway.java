@@ -206,6 +206,7 @@ final class Gateway implements AutoCloseable {
                     new AnswerCache(config.cachePolicy(), CLOCK),
                     watch,
                     metrics,
+                    config.tracePrompts(),
                     database,
                     CLOCK,
                     random),

@@ -21,6 +21,7 @@ import org.jspecify.annotations.Nullable;
  * @param catalog the file that names hosted models, beside this one; read again when it changes
  * @param cache whether answers are kept for those who ask the very same
  * @param traces where spans are sent, by OTLP over HTTP: {@code http://…/v1/traces}
+ * @param tracePrompts whether spans hold what was asked and answered, clipped; off unless asked for
  * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
 record GatewayConfig(
@@ -34,6 +35,7 @@ record GatewayConfig(
     int hedgePercent,
     @Nullable Cache cache,
     @Nullable String traces,
+    boolean tracePrompts,
     @Nullable Limits limits) {
 
   /**

@@ -211,6 +211,7 @@ final class UpCommand implements Callable<Integer> {
         0,
         null,
         null,
+        false,
         null);
   }
 

@@ -146,6 +146,7 @@ class OneApiIT {
             hedge,
             cache,
             null,
+            false,
             null);
     gateway = Gateway.start(config, home, new Install(TestGateway.ROOT));
     url = URI.create("http://127.0.0.1:" + gateway.port());
@@ -612,6 +613,33 @@ class OneApiIT {
     assertThat(elsewhere.headers().firstValue("X-Gridtie-Cache")).contains("miss");
   }
 
+  // Embeddings
+
+  @Test
+  void embeddingsComeFromAServerElsewhereAndAreChargedByTheirTokens() throws Exception {
+    upstream.on(
+        "e",
+        (call, out) ->
+            out.json(
+                200,
+                "{\"object\":\"list\",\"data\":[{\"index\":0,\"embedding\":[0.5,0.25]},{\"index\":1,\"embedding\":[1,0]}],\"usage\":{\"prompt_tokens\":6,\"total_tokens\":6}}"));
+    serve(provider("p", "good.key"), model("one", "p=e") + "        features: [embeddings]\n");
+    HttpRequest.Builder request =
+        HttpRequest.newBuilder(url.resolve("/v1/embeddings"))
+            .header("Content-Type", "application/json")
+            .POST(
+                HttpRequest.BodyPublishers.ofString("{\"model\":\"one\",\"input\":[\"a\",\"b\"]}"));
+    assertThat(http.send(request.build(), HttpResponse.BodyHandlers.ofString()).statusCode())
+        .isEqualTo(402);
+    HttpResponse<String> answer =
+        http.send(
+            request.header("Authorization", "Bearer " + key).build(),
+            HttpResponse.BodyHandlers.ofString());
+    assertThat(json(answer).path("data").path(1).path("embedding").path(0).asDouble()).isEqualTo(1);
+    assertThat(upstream.calls.getLast().key()).isEqualTo(GOOD_KEY);
+    assertThat(rowsOnce("cost", 1)).containsExactly("" + 6 * 1_000_000);
+  }
+
   // Seeing it
 
   @Test
@@ -628,6 +656,17 @@ class OneApiIT {
             "gridtie_requests_total{dialect=\"openai\",model=\"one\",outcome=\"ok\",provider=\"p\"} 1")
         .contains("gridtie_tokens_input_total")
         .contains("gridtie_endpoint_uptime{model=\"one\",endpoint=\"p\"} 1.0000");
+    java.io.PrintStream console = System.out;
+    java.io.ByteArrayOutputStream printed = new java.io.ByteArrayOutputStream();
+    System.setOut(new java.io.PrintStream(printed, true, UTF_8));
+    try {
+      assertThat(
+              new picocli.CommandLine(new Main()).execute("top", "--once", "--url", url.toString()))
+          .isZero();
+    } finally {
+      System.setOut(console);
+    }
+    assertThat(printed.toString(UTF_8)).contains("MODEL", "one", "ENDPOINT", "well");
     TestGateway.eventually(
         "the access log",
         () ->

@@ -66,6 +66,7 @@ class PaidElsewhereIT {
                 0,
                 null,
                 null,
+                false,
                 c.limits()));
   }
 
@@ -193,6 +194,7 @@ class PaidElsewhereIT {
             0,
             null,
             null,
+            false,
             null);
     try (Gateway second = Gateway.start(buying, home, new Install(TestGateway.ROOT))) {
       HttpResponse<String> answer =

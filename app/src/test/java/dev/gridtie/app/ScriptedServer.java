@@ -61,6 +61,7 @@ final class ScriptedServer implements AutoCloseable {
     server = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);
     server.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
     server.createContext("/v1/chat/completions", this::serve);
+    server.createContext("/v1/embeddings", this::serve);
     server.start();
   }
 

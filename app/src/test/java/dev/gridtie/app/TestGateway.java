@@ -104,6 +104,7 @@ final class TestGateway implements AutoCloseable {
         0,
         null,
         null,
+        false,
         new GatewayConfig.Limits(0, 2, 0, 0));
   }
 

@@ -270,6 +270,7 @@ class TroubleIT {
                 0,
                 null,
                 null,
+                false,
                 new GatewayConfig.Limits(0, 0, 1, 0)));
     String payment = world.sign(body);
     AtomicBoolean hold = new AtomicBoolean(true);

@@ -6,6 +6,7 @@ import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Piece;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.RelaySink;
+import dev.gridtie.gateway.watch.Seen;
 import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.FinishReason;
 import dev.gridtie.wire.chat.StreamEvent;
@@ -24,6 +25,8 @@ final class Delivery implements RelaySink {
   private final boolean stream;
   private final long promptEstimate;
   private final Account account;
+  private final boolean keepWords;
+  private final StringBuilder said = new StringBuilder();
   private Running running = Running.NOTHING;
   private @Nullable Leg leg;
   private List<String> dropped = List.of();
@@ -50,6 +53,7 @@ final class Delivery implements RelaySink {
    * @param outcome {@code ok}, {@code cut}, {@code cancelled} or {@code failed}
    * @param firstByteNanos {@link System#nanoTime()}; 0 where none came
    * @param ending of an answer that came whole
+   * @param said its beginning, where that is kept; else empty
    */
   record Result(
       @Nullable Leg leg,
@@ -57,15 +61,18 @@ final class Delivery implements RelaySink {
       String outcome,
       String finish,
       long firstByteNanos,
-      @Nullable Ending ending) {}
+      @Nullable Ending ending,
+      String said) {}
 
   /**
    * @param promptEstimate tokens of the prompt, where the source does not get to say
+   * @param keepWords whether those who watch may see the answer
    */
-  Delivery(Asked asked, boolean stream, long promptEstimate, Account account) {
+  Delivery(Asked asked, boolean stream, long promptEstimate, boolean keepWords, Account account) {
     this.asked = asked;
     this.stream = stream;
     this.promptEstimate = promptEstimate;
+    this.keepWords = keepWords;
     this.account = account;
   }
 
@@ -103,6 +110,9 @@ final class Delivery implements RelaySink {
         firstByteNanos = System.nanoTime();
       }
       tokens = piece.tokens();
+      if (keepWords && said.length() < Seen.WORDS_MAX) {
+        said.append(piece.said());
+      }
       if (!stream) {
         whole.appendBuffer(piece.bytes());
         return;
@@ -145,7 +155,8 @@ final class Delivery implements RelaySink {
             ending.cancelled() ? "cancelled" : "ok",
             finish(ending.finish()),
             firstByteNanos,
-            ending));
+            ending,
+            said.toString()));
     if (stream) {
       begin();
       asked.reply().endStream(ending.tail());
@@ -166,10 +177,17 @@ final class Delivery implements RelaySink {
     }
     if (begun) {
       account.ended(
-          new Result(leg, delivered(failure.usage()), "cut", "error", firstByteNanos, null));
+          new Result(
+              leg,
+              delivered(failure.usage()),
+              "cut",
+              "error",
+              firstByteNanos,
+              null,
+              said.toString()));
       asked.reply().endStream(Buffer.buffer(errorEvent(failure)));
     } else {
-      account.ended(new Result(leg, Usage.NONE, "failed", "error", 0, null));
+      account.ended(new Result(leg, Usage.NONE, "failed", "error", 0, null, ""));
       asked.reply().error(failure.error());
     }
   }
@@ -205,7 +223,8 @@ final class Delivery implements RelaySink {
     running.cancel();
     // A document that was not sent is nothing; of a stream, what was handed over counts.
     Usage usage = begun ? delivered(Usage.NONE) : Usage.NONE;
-    account.ended(new Result(leg, usage, "cancelled", "cancelled", firstByteNanos, null));
+    account.ended(
+        new Result(leg, usage, "cancelled", "cancelled", firstByteNanos, null, said.toString()));
   }
 
   private synchronized boolean finish() {

@@ -342,7 +342,11 @@ public final class EdgeServer implements AutoCloseable {
     } else if (!concurrent.tryAcquire()) {
       refuse(request, reply, busy());
     } else {
-      reply.whenOver(concurrent::release);
+      reply.whenOver(
+          () -> {
+            concurrent.release();
+            services.metrics().answered(reply.status());
+          });
       serve(() -> handler.accept(reply), reply);
     }
   }
@@ -400,6 +404,7 @@ public final class EdgeServer implements AutoCloseable {
         () -> {
           concurrent.release();
           bodyBytes.addAndGet(-mine.get());
+          services.metrics().answered(reply.status());
         });
     readBody(request, reply, handler, mine);
   }

@@ -1,5 +1,7 @@
 package dev.gridtie.gateway.edge;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import dev.gridtie.base.Ids;
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
@@ -92,7 +94,8 @@ final class KeyedHandler {
     }
     Books books = new Books(asked, planned, hold, account, newId(), true);
     Delivery delivery =
-        new Delivery(asked, planned.job().stream(), planned.promptEstimate(), books);
+        new Delivery(
+            asked, planned.job().stream(), planned.promptEstimate(), services.keepWords(), books);
     delivery.committed(kept.leg());
     delivery.piece(new Piece(kept.body(), null, kept.usage().output()));
     delivery.ended(
@@ -184,7 +187,8 @@ final class KeyedHandler {
     Optional<AnswerCache.Joined> joined = cacheName.map(services.cache()::join);
     boolean hit = joined.isPresent() && !joined.get().first();
     Books books = new Books(asked, planned, bounded.hold(), account, id, hit);
-    Delivery delivery = new Delivery(asked, job.stream(), planned.promptEstimate(), books);
+    Delivery delivery =
+        new Delivery(asked, job.stream(), planned.promptEstimate(), services.keepWords(), books);
     // On the loop of the client's connection, so that bytes need not change threads.
     if (joined.isEmpty()) {
       asked.onLoop(() -> delivery.running(services.relay().run(plan, ready, delivery)));
@@ -325,7 +329,14 @@ final class KeyedHandler {
           result.finish(),
           outcome(result),
           Duration.ofNanos(first - asked.receivedNanos()).toMillis(),
-          totalMs);
+          totalMs,
+          services.keepWords() ? words(result) : null);
+    }
+
+    private Seen.Words words(Delivery.Result result) {
+      byte[] body = asked.body();
+      String text = new String(body, 0, Math.min(body.length, Seen.WORDS_MAX), UTF_8);
+      return new Seen.Words(text, result.said());
     }
 
     private UsageRow row(Delivery.Result result, Leg leg, String keyId, PicoUsd cost) {

@@ -306,7 +306,15 @@ final class PaidHandler {
                 whole ? "stop" : "error",
                 whole && !asked.reply().isGone() ? "ok" : "cut",
                 ms,
-                ms));
+                ms,
+                services.keepWords() ? words(asked, open.answer()) : null));
+  }
+
+  private static Seen.Words words(Asked asked, Answer answer) {
+    String said = answer.text(Long.MAX_VALUE);
+    return new Seen.Words(
+        new String(asked.body(), 0, Math.min(asked.body().length, Seen.WORDS_MAX), UTF_8),
+        said.substring(0, Math.min(said.length(), Seen.WORDS_MAX)));
   }
 
   /**

@@ -15,7 +15,11 @@ import dev.gridtie.x402.server.ChargeScheme;
 import java.time.InstantSource;
 import java.util.random.RandomGenerator;
 
-/** What the edge works with. */
+/**
+ * What the edge works with.
+ *
+ * @param keepWords whether those who watch may see what was asked and answered
+ */
 public record Services(
     Catalog catalog,
     Router router,
@@ -28,6 +32,7 @@ public record Services(
     AnswerCache cache,
     Watch watch,
     Metrics metrics,
+    boolean keepWords,
     Database database,
     InstantSource clock,
     RandomGenerator random) {}

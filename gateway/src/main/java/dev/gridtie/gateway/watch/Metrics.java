@@ -52,6 +52,11 @@ public final class Metrics implements Watch {
     m.total().record(Duration.ofMillis(seen.totalMs()));
   }
 
+  /** A request was answered with this status, whatever became of it before. */
+  public void answered(int status) {
+    registry.counter("gridtie.http.responses", "status", Integer.toString(status)).increment();
+  }
+
   private Meters meters(Seen seen) {
     String[] labels = {
       "model",

@@ -12,7 +12,7 @@ import java.util.List;
 
 /**
  * A span for each request, with the attributes of OpenTelemetry's conventions for generative
- * models. Prompts and answers are not among them.
+ * models. Prompts and answers are among them only where the operator has asked for that.
  */
 public final class Traces implements Watch {
   private static final AttributeKey<String> OPERATION =
@@ -31,6 +31,11 @@ public final class Traces implements Watch {
   private static final AttributeKey<String> OUTCOME = AttributeKey.stringKey("gridtie.outcome");
   private static final AttributeKey<Long> FIRST_BYTE =
       AttributeKey.longKey("gridtie.first_byte_ms");
+
+  private static final AttributeKey<String> INPUT_MESSAGES =
+      AttributeKey.stringKey("gen_ai.input.messages");
+  private static final AttributeKey<String> OUTPUT_MESSAGES =
+      AttributeKey.stringKey("gen_ai.output.messages");
 
   private final Tracer tracer;
 
@@ -59,6 +64,11 @@ public final class Traces implements Watch {
                     .put(FIRST_BYTE, seen.firstByteMs())
                     .build())
             .startSpan();
+    Seen.Words words = seen.words();
+    if (words != null) {
+      span.setAttribute(INPUT_MESSAGES, words.asked());
+      span.setAttribute(OUTPUT_MESSAGES, words.answered());
+    }
     if (seen.outcome().equals("failed") || seen.outcome().equals("cut")) {
       span.setStatus(StatusCode.ERROR, seen.outcome());
     }

@@ -1,0 +1,165 @@
+package dev.gridtie.gateway.route;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.base.PicoUsd;
+import dev.gridtie.gateway.catalog.DataPolicy;
+import dev.gridtie.gateway.catalog.Endpoint;
+import dev.gridtie.gateway.catalog.Feature;
+import dev.gridtie.gateway.catalog.Health;
+import dev.gridtie.gateway.catalog.Model;
+import dev.gridtie.gateway.catalog.Prices;
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.Outcome;
+import dev.gridtie.wire.chat.Dialect;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+class RouterTest {
+  private static final Need NOTHING = new Need(Set.of(), 10, 10, Optional.empty());
+  private Instant now = Instant.ofEpochSecond(1_700_000_000);
+  private final Router router = new Router(new SplittableRandom(402));
+
+  private Endpoint endpoint(String provider, long price, Feature... features) {
+    return new Endpoint(
+        provider,
+        provider,
+        Optional.of(Dialect.OPENAI),
+        new Prices(
+            PicoUsd.of(price),
+            PicoUsd.of(price),
+            PicoUsd.of(price / 10),
+            PicoUsd.of(price),
+            PicoUsd.ZERO),
+        1000,
+        500,
+        "fp8",
+        Set.of("eu"),
+        new DataPolicy(false, false),
+        Set.of(features),
+        "",
+        List.of(),
+        new Health(() -> now));
+  }
+
+  private static Model model(Endpoint... endpoints) {
+    return new Model("m", "m", "", 0, 100, List.of(endpoints));
+  }
+
+  private List<String> ranked(Model model, Need need, Preferences p, Optional<String> sticky) {
+    return switch (router.rank(model, need, p, sticky)) {
+      case Outcome.Ok<List<Endpoint>> ok -> ok.value().stream().map(Endpoint::id).toList();
+      case Outcome.Refused<List<Endpoint>> refused ->
+          throw new AssertionError(refused.error().message());
+    };
+  }
+
+  private static Preferences preferences(String json) throws Exception {
+    return switch (Preferences.read(Json.parse(json.replace('\'', '"').getBytes()))) {
+      case Outcome.Ok<Preferences> ok -> ok.value();
+      case Outcome.Refused<Preferences> refused -> throw new AssertionError(refused.error());
+    };
+  }
+
+  @Test
+  void oneIsDrawnByTheInverseSquareOfItsPriceAndTheRestStandByPrice() {
+    Model model = model(endpoint("dear", 300), endpoint("cheap", 100), endpoint("middle", 200));
+    int cheap = 0;
+    int draws = 20_000;
+    for (int i = 0; i < draws; i++) {
+      List<String> ids = ranked(model, NOTHING, Preferences.NONE, Optional.empty());
+      assertThat(ids).hasSize(3);
+      cheap += ids.getFirst().equals("cheap") ? 1 : 0;
+    }
+    // 1 / (1 + 1/4 + 1/9)
+    assertThat((double) cheap / draws).isBetween(0.71, 0.76);
+  }
+
+  @Test
+  void whoFailsLatelyStandsLastUntilThatIsAWhileAgo() {
+    Endpoint unwell = endpoint("unwell", 1);
+    Model model = model(unwell, endpoint("well", 100));
+    for (int i = 0; i < 3; i++) {
+      unwell.health().ended(false, Duration.ZERO, 0, Duration.ZERO);
+    }
+    for (int i = 0; i < 50; i++) {
+      assertThat(ranked(model, NOTHING, Preferences.NONE, Optional.empty()))
+          .containsExactly("well", "unwell");
+    }
+    now = now.plusSeconds(31);
+    assertThat(unwell.health().hasOutage()).isFalse();
+  }
+
+  @Test
+  void aConversationReturnsToWhereItWasUnlessTheClientSaysAnOrder() throws Exception {
+    Model model = model(endpoint("a", 1), endpoint("b", 1000));
+    assertThat(ranked(model, NOTHING, Preferences.NONE, Optional.of("b")).getFirst())
+        .isEqualTo("b");
+    assertThat(ranked(model, NOTHING, preferences("{'order':['a']}"), Optional.of("b")).getFirst())
+        .isEqualTo("a");
+  }
+
+  @Test
+  void sortingRanksByWhatWasSeen() throws Exception {
+    Endpoint slow = endpoint("slow", 1);
+    Endpoint quick = endpoint("quick", 1000);
+    for (int i = 0; i < 5; i++) {
+      slow.health().ended(true, Duration.ofMillis(900), 10, Duration.ofSeconds(1));
+      quick.health().ended(true, Duration.ofMillis(100), 100, Duration.ofSeconds(1));
+    }
+    Model model = model(slow, quick);
+    assertThat(ranked(model, NOTHING, preferences("{'sort':'latency'}"), Optional.empty()))
+        .containsExactly("quick", "slow");
+    assertThat(
+            ranked(model, NOTHING, preferences("{'sort':{'by':'throughput'}}"), Optional.empty()))
+        .containsExactly("quick", "slow");
+    assertThat(ranked(model, NOTHING, preferences("{'sort':'price'}"), Optional.empty()))
+        .containsExactly("slow", "quick");
+    assertThat(
+            ranked(
+                model,
+                NOTHING,
+                preferences("{'sort':'price','preferred_max_latency':0.5}"),
+                Optional.empty()))
+        .containsExactly("quick", "slow");
+  }
+
+  @Test
+  void whoCannotTakeARequestIsLeftOutAndTheRefusalSaysWhy() {
+    Model model = model(endpoint("plain", 1), endpoint("able", 100, Feature.TOOLS));
+    Need tools = new Need(Set.of(Feature.TOOLS), 10, 10, Optional.empty());
+    assertThat(ranked(model, tools, Preferences.NONE, Optional.empty())).containsExactly("able");
+    Need huge = new Need(Set.of(), 10_000, 10, Optional.empty());
+    Outcome<List<Endpoint>> refused = router.rank(model, huge, Preferences.NONE, Optional.empty());
+    ApiError error = ((Outcome.Refused<List<Endpoint>>) refused).error();
+    assertThat(error.kind().status()).isEqualTo(404);
+    assertThat(error.message()).contains("context of 1000 tokens");
+  }
+
+  @Test
+  void withoutFallbacksOnlyTheFirstMayAnswer() throws Exception {
+    Model model = model(endpoint("a", 1), endpoint("b", 2));
+    assertThat(ranked(model, NOTHING, preferences("{'allow_fallbacks':false}"), Optional.empty()))
+        .hasSize(1);
+  }
+
+  @Test
+  void affinityLastsWhereACacheMakesItCheaperAndNotForEver() {
+    Affinity affinity = new Affinity(() -> now);
+    affinity.served("conversation", endpoint("a", 100));
+    assertThat(affinity.find("conversation")).contains("a");
+    now = now.plus(Affinity.IDLE_MAX).plusSeconds(1);
+    assertThat(affinity.find("conversation")).isEmpty();
+    for (int i = 0; i < Affinity.KEPT_MAX + 10; i++) {
+      affinity.served("c" + i, endpoint("a", 100));
+    }
+    assertThat(affinity.find("c0")).isEmpty();
+    assertThat(affinity.find("c" + (Affinity.KEPT_MAX + 9))).contains("a");
+  }
+}
