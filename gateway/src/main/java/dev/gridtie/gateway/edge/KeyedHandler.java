@@ -20,6 +20,7 @@ import dev.gridtie.gateway.relay.Plan;
 import dev.gridtie.gateway.watch.Seen;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
+import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.FinishReason;
 import io.vertx.core.buffer.Buffer;
@@ -129,8 +130,32 @@ final class KeyedHandler {
   private record Bounded(Plan plan, int maxTokens, Optional<Account.Hold> hold) {}
 
   private Outcome<Bounded> bounded(Planned planned, Optional<Account> account) {
+    return limit(planned).then(limit -> bounded(planned, limit, account));
+  }
+
+  /**
+   * The longest answer: what was asked for, else the longest that anybody in the plan gives. An
+   * engine of ours is told exactly, and so its prompt is counted.
+   */
+  private static Outcome<Integer> limit(Planned planned) {
+    Optional<Leg> local =
+        planned.plan().legs().stream().filter(l -> l.endpoint().isLocal()).findFirst();
+    Optional<ChatRequest> request = planned.job().request();
+    if (local.isPresent() && request.isPresent()) {
+      return local
+          .get()
+          .endpoint()
+          .channels()
+          .getFirst()
+          .source()
+          .promptTokens(request.get())
+          .then(prompt -> MaxTokens.of(request.get(), List.of(local.get()), prompt));
+    }
+    return Outcome.ok(planned.maxTokens() == 0 ? longest(planned.plan()) : planned.maxTokens());
+  }
+
+  private Outcome<Bounded> bounded(Planned planned, int limit, Optional<Account> account) {
     long prompt = planned.promptBound();
-    int limit = planned.maxTokens() == 0 ? longest(planned.plan()) : planned.maxTokens();
     if (account.isEmpty()) {
       return Outcome.ok(new Bounded(planned.plan(), limit, Optional.empty()));
     }
