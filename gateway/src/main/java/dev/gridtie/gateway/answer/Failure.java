@@ -34,6 +34,13 @@ public record Failure(Kind kind, ApiError error, Optional<Duration> retryAfter, 
     return new Failure(kind, error, Optional.empty(), Usage.NONE);
   }
 
+  /** Something is wrong with this gateway. */
+  public static Failure internal() {
+    return of(
+        Kind.OURS,
+        ApiError.of(ApiError.Kind.INTERNAL, "internal_error", "Something went wrong on our side."));
+  }
+
   public Failure with(Usage newUsage) {
     return new Failure(kind, error, retryAfter, newUsage);
   }

@@ -287,24 +287,31 @@ public final class HttpSource implements AnswerSource {
       answer.exceptionHandler(
           e -> {
             endWatch();
-            if (!cancelled) {
-              pipe.broken();
-            }
+            guarded(pipe::broken);
           });
       answer.handler(
           bytes -> {
             lastHeardNanos = System.nanoTime();
-            if (!cancelled) {
-              pipe.push(bytes);
-            }
+            guarded(() -> pipe.push(bytes));
           });
       answer.endHandler(
           v -> {
             endWatch();
-            if (!cancelled) {
-              pipe.end();
-            }
+            guarded(pipe::end);
           });
+    }
+
+    /** Does something with the answer; a bug in it must not leave a client waiting. */
+    private void guarded(Runnable step) {
+      if (cancelled) {
+        return;
+      }
+      try {
+        step.run();
+      } catch (RuntimeException e) {
+        System.err.println("gridtie: an upstream's answer: " + e);
+        fail(Failure.internal());
+      }
     }
 
     // One timer a call, looked at now and then. The client's own idle timeouts outlive their

@@ -168,22 +168,30 @@ public final class Relay {
     /** An attempt failed before it had said anything. */
     void failedEarly(Attempt attempt, Failure failure) {
       boolean wait;
+      boolean hopeless;
+      List<Attempt> others = List.of();
       synchronized (this) {
         open.remove(attempt);
         if (over || winner != null) {
           return;
         }
         worst = worse(worst, failure);
-        if (failure.kind() == Failure.Kind.REQUEST || failure.kind() == Failure.Kind.OURS) {
+        hopeless = failure.kind() == Failure.Kind.REQUEST || failure.kind() == Failure.Kind.OURS;
+        if (hopeless) {
           over = true;
+          others = List.copyOf(open);
+          open.clear();
         }
         wait =
-            !over && ahead.isEmpty() && open.isEmpty() && failure.kind() == Failure.Kind.TRANSIENT;
+            ahead.isEmpty()
+                && open.isEmpty()
+                && attempts < ATTEMPTS_MAX
+                && failure.kind() == Failure.Kind.TRANSIENT;
       }
-      if (over) {
-        new ArrayList<>(open).forEach(Attempt::giveUp);
+      if (hopeless) {
+        others.forEach(Attempt::giveUp);
         sink.failed(failure);
-      } else if (wait && attempts < ATTEMPTS_MAX) {
+      } else if (wait) {
         pause(() -> next(again(attempt.stop)));
       } else {
         next(Optional.empty());
@@ -298,7 +306,13 @@ public final class Relay {
                 });
       }
       Job job = run.plan.heads().head(stop.leg()).map(run.job::withHead).orElse(run.job);
-      running = stop.channel().source().start(job, this);
+      try {
+        running = stop.channel().source().start(job, this);
+      } catch (RuntimeException e) {
+        // A bug of ours must not leave a client waiting and money held.
+        System.err.println("gridtie: starting an answer: " + e);
+        failed(Failure.internal());
+      }
       if (done) {
         running.cancel();
       }
