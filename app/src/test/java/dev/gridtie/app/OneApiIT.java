@@ -613,6 +613,24 @@ class OneApiIT {
     assertThat(elsewhere.headers().firstValue("X-Gridtie-Cache")).contains("miss");
   }
 
+  @Test
+  void strangersWithoutAKeyAreNotGivenEachOthersAnswers() throws Exception {
+    upstream.on("m", ScriptedServer.well("fine"));
+    serve(
+        provider("p", "good.key"),
+        model("one", "p=m").replaceAll("PerMillion: \"\\d+\"", "PerMillion: \"0\""),
+        0,
+        new GatewayConfig.Cache(60, 8, 10, false));
+    for (int i = 0; i < 2; i++) {
+      HttpResponse<String> answer =
+          http.send(
+              request("one", ",\"temperature\":0", "anything"),
+              HttpResponse.BodyHandlers.ofString());
+      assertThat(text(answer)).isEqualTo("fine");
+    }
+    assertThat(upstream.calls).hasSize(2);
+  }
+
   // Embeddings
 
   @Test

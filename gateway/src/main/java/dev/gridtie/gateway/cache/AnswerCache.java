@@ -53,11 +53,13 @@ public final class AnswerCache {
   /**
    * The name of a request, where its answer may be kept: account, path and canonical body.
    *
-   * @param account the key's id
+   * @param account the key's id; of those who have none nothing is kept, for any two of them would
+   *     be one, unless answers are shared anyway
    */
   public Optional<String> name(
       String account, String path, JsonNode body, Optional<ChatRequest> request) {
-    if (!policy.isOn() || request.isEmpty() || !isDeterministic(request.get())) {
+    boolean nobody = account.isEmpty() && !policy.shared();
+    if (!policy.isOn() || nobody || request.isEmpty() || !isDeterministic(request.get())) {
       return Optional.empty();
     }
     String owner = policy.shared() ? "" : account;

@@ -450,7 +450,7 @@ public final class EdgeServer implements AutoCloseable {
         v -> {
           if (over.compareAndSet(false, true)) {
             vertx.cancelTimer(timer);
-            handler.accept(body.getBytes());
+            guarded(() -> handler.accept(body.getBytes()), reply);
           }
         });
   }
@@ -481,17 +481,19 @@ public final class EdgeServer implements AutoCloseable {
 
   /** Runs a handler on a thread of its own. */
   private void serve(Runnable handler, Reply reply) {
-    threads.execute(
-        () -> {
-          try {
-            handler.run();
-          } catch (RuntimeException e) {
-            System.err.println("gridtie: serving a request: " + e + where(e));
-            reply.error(
-                ApiError.of(
-                    ApiError.Kind.INTERNAL, "internal_error", "Something went wrong on our side."));
-          }
-        });
+    threads.execute(() -> guarded(handler, reply));
+  }
+
+  /** Runs a handler; a bug in it must not leave the client waiting, on whichever thread. */
+  private static void guarded(Runnable handler, Reply reply) {
+    try {
+      handler.run();
+    } catch (RuntimeException e) {
+      System.err.println("gridtie: serving a request: " + e + where(e));
+      reply.error(
+          ApiError.of(
+              ApiError.Kind.INTERNAL, "internal_error", "Something went wrong on our side."));
+    }
   }
 
   /** The place of a bug, for whoever has to find it; never what was being served. */

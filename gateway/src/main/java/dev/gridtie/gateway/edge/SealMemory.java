@@ -10,8 +10,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Remembers the sealed reasoning that came with calls of tools, for clients that drop fields they
- * do not know: when they send the result, it is put back. State: a bounded map, guarded by its own
- * monitor; whoever asks for another's call gets nothing, for calls are kept by account.
+ * do not know: when they send the result, it is put back. Those without an account are remembered
+ * nothing: any two of them would be one. State: a bounded map, guarded by its own monitor; whoever
+ * asks for another's call gets nothing, for calls are kept by account.
  */
 final class SealMemory {
   /** How much is remembered, in characters of sealed state. */
@@ -22,6 +23,9 @@ final class SealMemory {
 
   /** Remembers an answer's state under each of its calls. */
   synchronized void remember(String account, List<Part> parts) {
+    if (account.isEmpty()) {
+      return;
+    }
     for (Part part : parts) {
       if (part instanceof Part.ToolCall call) {
         List<Part> before = byCall.put(account + "\n" + call.id(), parts);

@@ -46,4 +46,11 @@ class SealMemoryTest {
         turn(new Part.Reasoning("mine", Seal.of(Seal.Origin.ANTHROPIC, "other")), CALL);
     assertThat(memory.restore("alice", request)).isSameAs(request);
   }
+
+  @Test
+  void strangersWithoutAnAccountShareNothing() {
+    memory.remember("", List.of(THOUGHT, CALL));
+    ChatRequest request = turn(CALL);
+    assertThat(memory.restore("", request)).isSameAs(request);
+  }
 }
