@@ -495,8 +495,11 @@ class OneApiIT {
                 .header("Authorization", "Bearer " + limited)
                 .build(),
             HttpResponse.BodyHandlers.ofString());
-    assertThat(json(known).path("data").path("usage").decimalValue())
-        .isEqualByComparingTo("0.00005");
+    for (String period : List.of("usage", "usage_daily", "usage_weekly", "usage_monthly")) {
+      assertThat(json(known).path("data").path(period).decimalValue())
+          .as(period)
+          .isEqualByComparingTo("0.00005");
+    }
   }
 
   @Test

@@ -3,10 +3,12 @@ package dev.gridtie.gateway.account;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
+import java.time.DayOfWeek;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
+import java.time.temporal.TemporalAdjusters;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -97,6 +99,7 @@ public final class Account {
     LocalDate today = today();
     sums.add(spending.total);
     sums.add(spending.day(today));
+    sums.add(spending.week(today));
     sums.add(spending.month(today));
     sums.add(spending.model(model));
     providers.forEach(p -> sums.add(spending.endpoint(p)));
@@ -216,6 +219,9 @@ public final class Account {
     if (day.equals(today)) {
       spending.day(today).spent = spending.day(today).spent.plus(cost);
     }
+    if (!day.isBefore(today.with(TemporalAdjusters.previousOrSame(DayOfWeek.MONDAY)))) {
+      spending.week(today).spent = spending.week(today).spent.plus(cost);
+    }
     if (java.time.YearMonth.from(day).equals(java.time.YearMonth.from(today))) {
       spending.month(today).spent = spending.month(today).spent.plus(cost);
     }
@@ -223,14 +229,15 @@ public final class Account {
     spending.endpoint(provider).spent = spending.endpoint(provider).spent.plus(cost);
   }
 
-  /** What has been spent, and what of it today and this month. */
-  public record Spent(PicoUsd total, PicoUsd day, PicoUsd month, PicoUsd held) {}
+  /** What has been spent, and what of it today, this week and this month. */
+  public record Spent(PicoUsd total, PicoUsd day, PicoUsd week, PicoUsd month, PicoUsd held) {}
 
   public synchronized Spent spent() {
     LocalDate today = today();
     return new Spent(
         spending.total.spent,
         spending.day(today).spent,
+        spending.week(today).spent,
         spending.month(today).spent,
         spending.total.held);
   }

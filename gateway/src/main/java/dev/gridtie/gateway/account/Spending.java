@@ -1,8 +1,10 @@
 package dev.gridtie.gateway.account;
 
 import dev.gridtie.base.PicoUsd;
+import java.time.DayOfWeek;
 import java.time.LocalDate;
 import java.time.YearMonth;
+import java.time.temporal.TemporalAdjusters;
 import java.util.HashMap;
 import java.util.Map;
 
@@ -26,8 +28,10 @@ final class Spending {
   final Map<String, Sum> models = new HashMap<>();
   final Map<String, Sum> endpoints = new HashMap<>();
   private Sum day = new Sum();
+  private Sum week = new Sum();
   private Sum month = new Sum();
   private LocalDate today = LocalDate.MIN;
+  private LocalDate thisMonday = LocalDate.MIN;
   private YearMonth thisMonth = YearMonth.of(0, 1);
 
   Sum day(LocalDate now) {
@@ -38,6 +42,18 @@ final class Spending {
       today = now;
     }
     return day;
+  }
+
+  /** Weeks begin on Mondays. */
+  Sum week(LocalDate now) {
+    LocalDate monday = now.with(TemporalAdjusters.previousOrSame(DayOfWeek.MONDAY));
+    if (!thisMonday.equals(monday)) {
+      PicoUsd held = week.held;
+      week = new Sum();
+      week.held = held;
+      thisMonday = monday;
+    }
+    return week;
   }
 
   Sum month(LocalDate now) {

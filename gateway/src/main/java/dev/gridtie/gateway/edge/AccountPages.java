@@ -41,7 +41,7 @@ final class AccountPages {
     data.putNull("limit_reset");
     data.put("usage", dollars(spent.total()));
     data.put("usage_daily", dollars(spent.day()));
-    data.put("usage_weekly", dollars(spent.month().min(spent.total())));
+    data.put("usage_weekly", dollars(spent.week()));
     data.put("usage_monthly", dollars(spent.month()));
     data.put("byok_usage", 0);
     data.put("byok_usage_daily", 0);
