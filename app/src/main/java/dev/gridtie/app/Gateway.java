@@ -33,7 +33,9 @@ import dev.gridtie.gateway.route.Affinity;
 import dev.gridtie.gateway.route.Router;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.gateway.watch.AccessLog;
+import dev.gridtie.gateway.watch.Aside;
 import dev.gridtie.gateway.watch.Metrics;
+import dev.gridtie.gateway.watch.Seen;
 import dev.gridtie.gateway.watch.Traces;
 import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.grid.engine.Engine;
@@ -231,7 +233,17 @@ final class Gateway implements AutoCloseable {
     if (config.traces() != null) {
       all.add(new Traces(opened(telemetry(config.traces()))));
     }
-    return seen -> all.forEach(w -> w.over(seen));
+    return new Watch() {
+      @Override
+      public void over(Seen seen) {
+        all.forEach(w -> w.over(seen));
+      }
+
+      @Override
+      public void aside(Aside aside) {
+        all.forEach(w -> w.aside(aside));
+      }
+    };
   }
 
   private static OpenTelemetrySdk telemetry(String url) {

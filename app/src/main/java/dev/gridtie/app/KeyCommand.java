@@ -80,6 +80,13 @@ final class KeyCommand {
         description = "At one provider; may be given several times.")
     private Map<String, String> providers = new LinkedHashMap<>();
 
+    @Option(
+        names = "--limit-usd-endpoint",
+        paramLabel = "MODEL@ENDPOINT=USD",
+        description =
+            "At one endpoint of a model, by the tag that GET /api/v1/models/MODEL/endpoints shows; may be given several times.")
+    private Map<String, String> endpoints = new LinkedHashMap<>();
+
     @Option(names = "--requests-per-minute", paramLabel = "N", description = "Default: no limit.")
     private int requests;
 
@@ -98,13 +105,21 @@ final class KeyCommand {
         throw new Main.Failure(
             "--requests-per-minute and --tokens-per-minute must not be negative");
       }
+      for (String endpoint : endpoints.keySet()) {
+        if (!endpoint.matches("[^@]+@[^@]+")) {
+          throw new Main.Failure(
+              "--limit-usd-endpoint must be MODEL@ENDPOINT=USD, not " + endpoint + "=…");
+        }
+      }
+      Map<String, PicoUsd> places = usds("--limit-usd-provider", providers);
+      places.putAll(usds("--limit-usd-endpoint", endpoints));
       KeyLimits limits =
           new KeyLimits(
               usd("--limit-usd", limit),
               usd("--limit-usd-day", day),
               usd("--limit-usd-month", month),
               usds("--limit-usd-model", models),
-              usds("--limit-usd-provider", providers),
+              places,
               requests,
               tokens);
       try (KeyStore store = open(home)) {
@@ -236,8 +251,11 @@ final class KeyCommand {
         System.out.println("month      " + s.month() + ", limit " + limit(limits.month()));
         limits.models().forEach((m, v) -> System.out.println("model      " + m + ", limit " + v));
         limits
-            .endpoints()
-            .forEach((p, v) -> System.out.println("provider   " + p + ", limit " + v));
+            .places()
+            .forEach(
+                (p, v) ->
+                    System.out.println(
+                        (p.contains("@") ? "endpoint   " : "provider   ") + p + ", limit " + v));
         System.out.println(
             "a minute   "
                 + (limits.requestsPerMinute() == 0 ? "any" : limits.requestsPerMinute())

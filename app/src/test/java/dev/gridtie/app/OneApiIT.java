@@ -454,6 +454,56 @@ class OneApiIT {
   }
 
   @Test
+  void anEndpointsOwnLimitHoldsBesideItsProvidersAndAfterARestart() throws Exception {
+    upstream.on("m", ScriptedServer.well("fine"));
+    String catalog = model("one", "a=m", "b=m") + model("two", "a=m");
+    serve(provider("a", "good.key") + provider("b", "good.key"), catalog);
+    String limited =
+        key(
+            "limited",
+            new KeyLimits(
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                Map.of(),
+                Map.of("one@a", PicoUsd.ofDollars("0.0025")),
+                0,
+                0));
+    String toA = ",\"provider\":{\"order\":[\"a\",\"b\"]}";
+    int atA = 0;
+    for (int i = 0; i < 100 && atA == i; i++) {
+      HttpResponse<String> answer =
+          http.send(request("one", toA, limited), HttpResponse.BodyHandlers.ofString());
+      assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+      atA += answer.headers().firstValue("X-Gridtie-Provider").orElse("").equals("a") ? 1 : 0;
+    }
+    assertThat(atA).isBetween(1, 99);
+    HttpResponse<String> otherModel =
+        http.send(request("two", "", limited), HttpResponse.BodyHandlers.ofString());
+    assertThat(otherModel.headers().firstValue("X-Gridtie-Provider")).contains("a");
+    gateway.close();
+    serve(provider("a", "good.key") + provider("b", "good.key"), catalog);
+    HttpResponse<String> after =
+        http.send(request("one", toA, limited), HttpResponse.BodyHandlers.ofString());
+    assertThat(after.headers().firstValue("X-Gridtie-Provider")).contains("b");
+  }
+
+  @Test
+  void whatIsRefusedStandsInTheAccessLogToo() throws Exception {
+    upstream.on("m", ScriptedServer.well("fine"));
+    serve(provider("p", "good.key"), model("one", "p=m"));
+    String wrong = "gt-" + "0".repeat(48);
+    assertThat(
+            http.send(request("one", "", wrong), HttpResponse.BodyHandlers.ofString()).statusCode())
+        .isEqualTo(401);
+    gateway.close();
+    gateway = null;
+    assertThat(Files.readString(home.logs().resolve("access.log")))
+        .contains("\"status\":401,\"code\":\"invalid_api_key\"")
+        .doesNotContain(wrong);
+  }
+
+  @Test
   void aRouteRulesOutWhoCollectsDataOrServesElsewhere() throws Exception {
     upstream.on("m", ScriptedServer.well("fine"));
     serve(

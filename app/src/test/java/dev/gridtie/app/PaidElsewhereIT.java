@@ -37,21 +37,34 @@ class PaidElsewhereIT {
     world = new TestGateway(directory);
     upstream = new ScriptedServer().on("m", ScriptedServer.well("Hello there"));
     upstream.on("bad", ScriptedServer.fails(500));
+    upstream.on(
+        "e",
+        (call, out) ->
+            out.json(
+                200,
+                "{\"object\":\"list\",\"data\":[{\"index\":0,\"embedding\":[0.5,0.25]}],\"usage\":{\"prompt_tokens\":3,\"total_tokens\":3}}"));
     Path catalog = directory.resolve("catalog.yaml");
     Files.writeString(
         catalog,
         """
         providers:
           - { name: p, dialect: openai, url: "%s" }
+          - { name: q, dialect: anthropic, url: "%s" }
         models:
+          - id: hosted/thinking
+            endpoints:
+              - { provider: q, model: t, promptUsdPerMillion: "10", completionUsdPerMillion: "100", contextTokens: 9000, maxCompletionTokens: 500, features: [tools, reasoning] }
           - id: hosted/one
             endpoints:
               - { provider: p, model: m, promptUsdPerMillion: "10", completionUsdPerMillion: "100", contextTokens: 9000, maxCompletionTokens: 500 }
           - id: hosted/bad
             endpoints:
               - { provider: p, model: bad, promptUsdPerMillion: "10", completionUsdPerMillion: "100", contextTokens: 9000, maxCompletionTokens: 500 }
+          - id: hosted/embed
+            endpoints:
+              - { provider: p, model: e, promptUsdPerMillion: "10", completionUsdPerMillion: "0", contextTokens: 9000, maxCompletionTokens: 500, features: [embeddings] }
         """
-            .formatted(upstream.base()));
+            .formatted(upstream.base(), upstream.base()));
     GatewayConfig c = world.config();
     gateway =
         world.start(
@@ -92,6 +105,67 @@ class PaidElsewhereIT {
     HttpResponse<String> unpaid = post(path, body, Map.of());
     assertThat(unpaid.statusCode()).isEqualTo(402);
     return world.payFor(unpaid, buyer);
+  }
+
+  private static final String TOOLS =
+      ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}}]";
+
+  @Test
+  void aPayingWalletsToolLoopKeepsTheReasoningThatItsClientDrops() throws Exception {
+    upstream.on(
+        "t",
+        (call, out) ->
+            out.json(
+                200,
+                "{\"id\":\"m1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"t\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"sealed-42\"},{\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"f\",\"input\":{}}],\"stop_reason\":\"tool_use\",\"usage\":{\"input_tokens\":9,\"output_tokens\":5}}"));
+    String first =
+        "{\"model\":\"hosted/thinking\",\"max_tokens\":50,\"messages\":[{\"role\":\"user\",\"content\":\"go\"}]"
+            + TOOLS
+            + "}";
+    String second =
+        "{\"model\":\"hosted/thinking\",\"max_tokens\":50,\"messages\":[{\"role\":\"user\",\"content\":\"go\"},"
+            + "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"toolu_1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
+            + "{\"role\":\"tool\",\"tool_call_id\":\"toolu_1\",\"content\":\"done\"}]"
+            + TOOLS
+            + "}";
+    EvmKey buyer = world.fundedBuyer();
+    for (String body : List.of(first, second)) {
+      String payment = pay("/v1/chat/completions", body, buyer);
+      HttpResponse<String> paid =
+          post("/v1/chat/completions", body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+      assertThat(paid.statusCode()).as(paid.body()).isEqualTo(200);
+    }
+    assertThat(upstream.calls.getLast().raw()).contains("sealed-42");
+    EvmKey stranger = world.fundedBuyer();
+    String payment = pay("/v1/chat/completions", second, stranger);
+    var unused = post("/v1/chat/completions", second, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(upstream.calls.getLast().raw()).doesNotContain("sealed-42");
+  }
+
+  private void embeddingsArePaidOnce(String path, String body, String expected) throws Exception {
+    EvmKey buyer = world.fundedBuyer();
+    String payment = pay(path, body, buyer);
+    HttpResponse<String> paid = post(path, body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(paid.statusCode()).as(paid.body()).isEqualTo(200);
+    assertThat(paid.body()).contains(expected);
+    assertThat(world.spent(buyer.address())).isEqualTo(TestGateway.quoted(payment));
+    assertThat(world.ledgerCharged(buyer.address())).isEqualTo(BigInteger.valueOf(3 * 10_000_000L));
+    int calls = upstream.calls.size();
+    HttpResponse<String> again = post(path, body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(again.body()).isEqualTo(paid.body());
+    assertThat(upstream.calls).hasSize(calls);
+    HttpResponse<String> other =
+        post(path, body.replace("hi", "ho"), Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(other.statusCode()).isEqualTo(409);
+  }
+
+  @Test
+  void embeddingsArePaidByTheCallInBothDialects() throws Exception {
+    embeddingsArePaidOnce(
+        "/v1/embeddings", "{\"model\":\"hosted/embed\",\"input\":\"hi\"}", "[0.5,0.25]");
+    embeddingsArePaidOnce(
+        "/v1beta/models/hosted%2Fembed:embedContent",
+        "{\"content\":{\"parts\":[{\"text\":\"hi\"}]}}", "[0.5,0.25]");
   }
 
   private void paidOnceInEachDialect(String path, String body, String expected) throws Exception {

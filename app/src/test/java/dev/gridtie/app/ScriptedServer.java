@@ -62,6 +62,7 @@ final class ScriptedServer implements AutoCloseable {
     server.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
     server.createContext("/v1/chat/completions", this::serve);
     server.createContext("/v1/embeddings", this::serve);
+    server.createContext("/v1/messages", this::serve);
     server.start();
   }
 

@@ -134,7 +134,7 @@ public final class Database implements AutoCloseable {
         execute(writer, statement);
       }
       for (String statement : schema.statements()) {
-        execute(writer, statement);
+        extend(writer, statement);
       }
       long commits = commits(writer);
       LedgerTx log = new LedgerTx(writer);
@@ -184,6 +184,18 @@ public final class Database implements AutoCloseable {
   private static void execute(Connection connection, String sql) throws SQLException {
     try (Statement statement = connection.createStatement()) {
       statement.execute(sql);
+    }
+  }
+
+  /** As {@link #execute}; a column that is there already is left, as a table is. */
+  private static void extend(Connection connection, String sql) throws SQLException {
+    try {
+      execute(connection, sql);
+    } catch (SQLException e) {
+      String why = String.valueOf(e.getMessage());
+      if (!sql.startsWith("ALTER TABLE") || !why.contains("duplicate column name")) {
+        throw e;
+      }
     }
   }
 

@@ -10,6 +10,7 @@ import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.time.temporal.TemporalAdjusters;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -47,14 +48,14 @@ public final class Account {
   public final class Hold {
     private final PicoUsd amount;
     private final String model;
-    private final Set<String> providers;
+    private final Map<String, PicoUsd> places;
     private final long tokensTaken;
     private boolean over;
 
-    private Hold(PicoUsd amount, String model, Set<String> providers, long tokensTaken) {
+    private Hold(PicoUsd amount, String model, Map<String, PicoUsd> places, long tokensTaken) {
       this.amount = amount;
       this.model = model;
-      this.providers = providers;
+      this.places = places;
       this.tokensTaken = tokensTaken;
     }
 
@@ -62,28 +63,32 @@ public final class Account {
       return amount;
     }
 
-    /** Charges what it came to, to the provider that answered. */
-    public void charge(PicoUsd cost, String provider, long actualTokens) {
-      end(cost, provider, actualTokens);
+    /** Charges what it came to, to the places of whoever answered. */
+    public void charge(PicoUsd cost, Set<String> answered, long actualTokens) {
+      end(cost, answered, actualTokens);
     }
 
     public void release() {
-      end(PicoUsd.ZERO, "", 0);
+      end(PicoUsd.ZERO, Set.of(), 0);
     }
 
-    private void end(PicoUsd cost, String provider, long actualTokens) {
+    private void end(PicoUsd cost, Set<String> answered, long actualTokens) {
       synchronized (Account.this) {
         if (over) {
           return;
         }
         over = true;
-        for (Spending.Sum sum : sums(model, providers)) {
+        for (Spending.Sum sum : sums(model)) {
           sum.held = sum.held.minus(amount);
+          sum.spent = sum.spent.plus(cost);
         }
-        if (!cost.isZero()) {
-          for (Spending.Sum sum : sums(model, Set.of(provider))) {
-            sum.spent = sum.spent.plus(cost);
-          }
+        for (var place : places.entrySet()) {
+          Spending.Sum sum = spending.place(place.getKey());
+          sum.held = sum.held.minus(place.getValue());
+        }
+        for (String place : answered) {
+          Spending.Sum sum = spending.place(place);
+          sum.spent = sum.spent.plus(cost);
         }
         tokens.take(actualTokens - tokensTaken);
       }
@@ -94,7 +99,7 @@ public final class Account {
     return LocalDate.ofInstant(clock.instant(), ZoneOffset.UTC);
   }
 
-  private List<Spending.Sum> sums(String model, Set<String> providers) {
+  private List<Spending.Sum> sums(String model) {
     List<Spending.Sum> sums = new java.util.ArrayList<>();
     LocalDate today = today();
     sums.add(spending.total);
@@ -102,7 +107,6 @@ public final class Account {
     sums.add(spending.week(today));
     sums.add(spending.month(today));
     sums.add(spending.model(model));
-    providers.forEach(p -> sums.add(spending.endpoint(p)));
     return sums;
   }
 
@@ -110,11 +114,11 @@ public final class Account {
    * Sets money aside for a request, before any work is done for it.
    *
    * @param bound the most it can cost
-   * @param providers that may come to answer
+   * @param places of all that may come to answer, and the most that each can cost
    * @param tokensExpected for the rate limit; what they come to is settled at the end
    */
   public synchronized Outcome<Hold> hold(
-      PicoUsd bound, String model, Set<String> providers, long tokensExpected) {
+      PicoUsd bound, String model, Map<String, PicoUsd> places, long tokensExpected) {
     if (key.revoked()) {
       return Outcome.refused(
           ApiError.of(ApiError.Kind.AUTHENTICATION, "key_revoked", "This key has been revoked."));
@@ -125,19 +129,23 @@ public final class Account {
     if (!tokens.allows(tokensExpected)) {
       return Outcome.refused(rate("tokens", key.limits().tokensPerMinute(), tokens));
     }
-    Optional<ApiError> over = overLimit(bound, model, providers);
+    Optional<ApiError> over = overLimit(bound, model, places);
     if (over.isPresent()) {
       return Outcome.refused(over.get());
     }
     requests.take(1);
     tokens.take(tokensExpected);
-    for (Spending.Sum sum : sums(model, providers)) {
+    for (Spending.Sum sum : sums(model)) {
       sum.held = sum.held.plus(bound);
     }
-    return Outcome.ok(new Hold(bound, model, providers, tokensExpected));
+    for (var place : places.entrySet()) {
+      Spending.Sum sum = spending.place(place.getKey());
+      sum.held = sum.held.plus(place.getValue());
+    }
+    return Outcome.ok(new Hold(bound, model, places, tokensExpected));
   }
 
-  private Optional<ApiError> overLimit(PicoUsd bound, String model, Set<String> providers) {
+  private Optional<ApiError> overLimit(PicoUsd bound, String model, Map<String, PicoUsd> places) {
     KeyLimits limits = key.limits();
     LocalDate today = today();
     return over("limit", limits.total(), spending.total, bound)
@@ -152,14 +160,14 @@ public final class Account {
                     bound))
         .or(
             () ->
-                providers.stream()
+                places.entrySet().stream()
                     .flatMap(
                         p ->
                             over(
-                                "limit for provider " + p,
-                                Optional.ofNullable(limits.endpoints().get(p)),
-                                spending.endpoint(p),
-                                bound)
+                                "limit for " + p.getKey(),
+                                Optional.ofNullable(limits.places().get(p.getKey())),
+                                spending.place(p.getKey()),
+                                p.getValue())
                                 .stream())
                     .findFirst());
   }
@@ -188,14 +196,17 @@ public final class Account {
                 + ". Ask for fewer max_tokens, wait for what is running, or raise the limit."));
   }
 
-  /** Whether a provider's own limit leaves anything. */
-  public synchronized boolean allowsProvider(String provider, PicoUsd bound) {
-    return over(
-            "",
-            Optional.ofNullable(key.limits().endpoints().get(provider)),
-            spending.endpoint(provider),
-            bound)
-        .isEmpty();
+  /** Whether the limits of all these places leave enough. */
+  public synchronized boolean allows(Set<String> places, PicoUsd bound) {
+    return places.stream()
+        .allMatch(
+            p ->
+                over(
+                        "",
+                        Optional.ofNullable(key.limits().places().get(p)),
+                        spending.place(p),
+                        bound)
+                    .isEmpty());
   }
 
   private static ApiError rate(String what, int perMinute, Bucket bucket) {
@@ -212,7 +223,7 @@ public final class Account {
   }
 
   /** Takes over what was spent before this run. */
-  synchronized void replay(PicoUsd cost, String model, String provider, Instant when) {
+  synchronized void replay(PicoUsd cost, String model, Set<String> places, Instant when) {
     LocalDate day = LocalDate.ofInstant(when, ZoneOffset.UTC);
     LocalDate today = today();
     spending.total.spent = spending.total.spent.plus(cost);
@@ -226,7 +237,9 @@ public final class Account {
       spending.month(today).spent = spending.month(today).spent.plus(cost);
     }
     spending.model(model).spent = spending.model(model).spent.plus(cost);
-    spending.endpoint(provider).spent = spending.endpoint(provider).spent.plus(cost);
+    for (String place : places) {
+      spending.place(place).spent = spending.place(place).spent.plus(cost);
+    }
   }
 
   /** What has been spent, and what of it today, this week and this month. */

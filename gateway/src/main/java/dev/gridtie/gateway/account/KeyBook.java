@@ -123,7 +123,7 @@ public final class KeyBook implements AutoCloseable {
   public void replay(UsageRow row) {
     Account account = byId.get(row.keyId());
     if (account != null) {
-      account.replay(row.cost(), row.model(), row.provider(), row.time());
+      account.replay(row.cost(), row.model(), row.places(), row.time());
     }
   }
 

@@ -14,7 +14,7 @@ import tools.jackson.databind.node.ObjectNode;
  *
  * @param total for ever
  * @param models by a model's name
- * @param endpoints by a provider's name
+ * @param places by a provider's name, or an endpoint's: {@code MODEL@ENDPOINT}
  * @param requestsPerMinute 0 for no limit
  * @param tokensPerMinute sent and received together; 0 for no limit
  */
@@ -23,7 +23,7 @@ public record KeyLimits(
     Optional<PicoUsd> day,
     Optional<PicoUsd> month,
     Map<String, PicoUsd> models,
-    Map<String, PicoUsd> endpoints,
+    Map<String, PicoUsd> places,
     int requestsPerMinute,
     int tokensPerMinute) {
 
@@ -32,7 +32,7 @@ public record KeyLimits(
 
   public KeyLimits {
     models = Map.copyOf(models);
-    endpoints = Map.copyOf(endpoints);
+    places = Map.copyOf(places);
   }
 
   ObjectNode toJson() {
@@ -42,8 +42,8 @@ public record KeyLimits(
     month.ifPresent(v -> json.put("month", v.pico().toString()));
     ObjectNode byModel = json.putObject("models");
     models.forEach((name, v) -> byModel.put(name, v.pico().toString()));
-    ObjectNode byEndpoint = json.putObject("endpoints");
-    endpoints.forEach((name, v) -> byEndpoint.put(name, v.pico().toString()));
+    ObjectNode byPlace = json.putObject("endpoints");
+    places.forEach((name, v) -> byPlace.put(name, v.pico().toString()));
     json.put("requestsPerMinute", requestsPerMinute);
     json.put("tokensPerMinute", tokensPerMinute);
     return json;

@@ -11,7 +11,8 @@ import java.util.Map;
 /**
  * What a key has spent, and what is held of it. Guarded by its owner.
  *
- * <p>The maps are bounded by the catalog: only models and providers that exist are charged.
+ * <p>The maps are bounded by the catalog: only models, providers and endpoints that exist are
+ * charged.
  */
 final class Spending {
   /** A sum that is spent and one that is held. */
@@ -26,7 +27,7 @@ final class Spending {
 
   final Sum total = new Sum();
   final Map<String, Sum> models = new HashMap<>();
-  final Map<String, Sum> endpoints = new HashMap<>();
+  final Map<String, Sum> places = new HashMap<>();
   private Sum day = new Sum();
   private Sum week = new Sum();
   private Sum month = new Sum();
@@ -70,7 +71,8 @@ final class Spending {
     return models.computeIfAbsent(id, k -> new Sum());
   }
 
-  Sum endpoint(String provider) {
-    return endpoints.computeIfAbsent(provider, k -> new Sum());
+  /** Of a provider or an endpoint. */
+  Sum place(String name) {
+    return places.computeIfAbsent(name, k -> new Sum());
   }
 }

@@ -21,6 +21,7 @@ public final class UsageStore {
               + " output INTEGER NOT NULL, reasoning INTEGER NOT NULL, cost TEXT NOT NULL, finish TEXT NOT NULL,"
               + " first_byte_ms INTEGER NOT NULL, total_ms INTEGER NOT NULL, outcome TEXT NOT NULL)"
               + " STRICT, WITHOUT ROWID",
+          "ALTER TABLE usage ADD COLUMN endpoint TEXT NOT NULL DEFAULT ''",
           "CREATE INDEX IF NOT EXISTS usage_key ON usage (key_id, time)");
 
   private UsageStore() {}
@@ -34,8 +35,8 @@ public final class UsageStore {
     try (PreparedStatement insert =
         c.prepareStatement(
             "INSERT OR IGNORE INTO usage (id, key_id, time, model, provider, dialect, streamed, input, cache_read,"
-                + " cache_write, output, reasoning, cost, finish, first_byte_ms, total_ms, outcome)"
-                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
+                + " cache_write, output, reasoning, cost, finish, first_byte_ms, total_ms, outcome, endpoint)"
+                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
       insert.setString(1, u.id());
       insert.setString(2, u.keyId());
       insert.setLong(3, u.time().toEpochMilli());
@@ -53,6 +54,7 @@ public final class UsageStore {
       insert.setLong(15, u.firstByteMs());
       insert.setLong(16, u.totalMs());
       insert.setString(17, u.outcome());
+      insert.setString(18, u.endpoint());
       insert.executeUpdate();
     }
   }
@@ -83,6 +85,7 @@ public final class UsageStore {
         Instant.ofEpochMilli(row.getLong("time")),
         row.getString("model"),
         row.getString("provider"),
+        row.getString("endpoint"),
         row.getString("dialect"),
         row.getInt("streamed") == 1,
         new Usage(

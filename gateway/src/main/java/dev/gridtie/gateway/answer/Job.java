@@ -1,11 +1,17 @@
 package dev.gridtie.gateway.answer;
 
+import dev.gridtie.gateway.answer.AnswerSource.Running;
 import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
+import dev.gridtie.wire.chat.FinishReason;
 import dev.gridtie.wire.chat.Translator;
 import dev.gridtie.wire.chat.Translator.Head;
+import dev.gridtie.wire.chat.Usage;
+import io.vertx.core.buffer.Buffer;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * A request to be answered.
@@ -21,6 +27,7 @@ import java.util.Optional;
  *     none
  * @param seed of the sampler
  * @param verbatim whether bytes may pass untouched where the server speaks the client's dialect
+ * @param texts whose likeness is asked for, where that is the request
  */
 public record Job(
     Translator client,
@@ -31,22 +38,118 @@ public record Job(
     Optional<Head> head,
     int maxTokens,
     long seed,
-    boolean verbatim) {
+    boolean verbatim,
+    Optional<Texts> texts) {
+
+  /**
+   * A request for embeddings.
+   *
+   * @param writer of the answer, in the client's form
+   */
+  public record Texts(Embeddings.Request request, Function<Embeddings, Buffer> writer) {}
+
+  /** A request of a conversation. */
+  public Job(
+      Translator client,
+      byte[] body,
+      Map<String, String> headers,
+      boolean stream,
+      Optional<ChatRequest> request,
+      boolean verbatim) {
+    this(
+        client, body, headers, stream, request, Optional.empty(), 0, 0, verbatim, Optional.empty());
+  }
+
+  /** A request for embeddings. */
+  public Job(Translator client, byte[] body, Texts texts) {
+    this(
+        client,
+        body,
+        Map.of(),
+        false,
+        Optional.empty(),
+        Optional.empty(),
+        0,
+        0,
+        false,
+        Optional.of(texts));
+  }
+
+  /** Starts this at a source; what comes of it the sink hears. */
+  public Running startAt(AnswerSource source, AnswerSink sink) {
+    return texts.isPresent() ? embedAt(source, sink, texts.get()) : source.start(this, sink);
+  }
+
+  private static Running embedAt(AnswerSource source, AnswerSink sink, Texts texts) {
+    Thread thread =
+        Thread.ofVirtual()
+            .name("embeddings")
+            .start(
+                () -> {
+                  try {
+                    embed(source, sink, texts);
+                  } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt(); // cancelled: nobody listens
+                  } catch (RuntimeException e) {
+                    System.err.println("gridtie: embedding: " + e);
+                    sink.failed(Failure.internal());
+                  }
+                });
+    return thread::interrupt;
+  }
+
+  private static void embed(AnswerSource source, AnswerSink sink, Texts texts)
+      throws InterruptedException {
+    switch (source.embed(texts.request())) {
+      case Embeddings.Result.Failed failed -> sink.failed(failed.failure());
+      case Embeddings.Result.Given given -> {
+        Usage usage = new Usage(given.embeddings().tokens(), 0, 0, 0, 0);
+        sink.piece(new Piece(texts.writer().apply(given.embeddings()), null, 0));
+        sink.ended(new Ending(FinishReason.STOP, usage, false, Buffer.buffer(), List.of()));
+      }
+    }
+  }
 
   public Dialect dialect() {
     return client.dialect();
   }
 
+  /** The same with another request, which the client's bytes do not say. */
+  public Job withRequest(ChatRequest newRequest) {
+    return new Job(
+        client,
+        body,
+        headers,
+        stream,
+        Optional.of(newRequest),
+        head,
+        maxTokens,
+        seed,
+        false,
+        texts);
+  }
+
   public Job withLimit(int newMaxTokens) {
-    return new Job(client, body, headers, stream, request, head, newMaxTokens, seed, verbatim);
+    return new Job(
+        client, body, headers, stream, request, head, newMaxTokens, seed, verbatim, texts);
   }
 
   public Job withHead(Head newHead) {
     return new Job(
-        client, body, headers, stream, request, Optional.of(newHead), maxTokens, seed, verbatim);
+        client,
+        body,
+        headers,
+        stream,
+        request,
+        Optional.of(newHead),
+        maxTokens,
+        seed,
+        verbatim,
+        texts);
   }
 
   public Job withSeed(long newSeed) {
-    return new Job(client, body, headers, stream, request, head, maxTokens, newSeed, verbatim);
+    return new Job(
+        client, body, headers, stream, request, head, maxTokens, newSeed, verbatim, texts);
   }
 }

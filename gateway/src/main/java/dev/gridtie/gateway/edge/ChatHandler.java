@@ -11,8 +11,8 @@ import dev.gridtie.x402.wire.PaymentPayload;
 import java.util.Optional;
 
 /**
- * Conversations, in any dialect. Who pays is asked in this order: a payment that came along, an
- * account's key, nobody where nothing is charged; else the price is quoted.
+ * Conversations and embeddings, in any dialect. Who pays is asked in this order: a payment that
+ * came along, an account's key, nobody where nothing is charged; else the price is quoted.
  */
 final class ChatHandler {
   private final Services services;
@@ -20,24 +20,18 @@ final class ChatHandler {
   private final PaidHandler paid;
   private final KeyedHandler keyed;
   private final CountHandler counts;
-  private final EmbeddingsHandler embeddings;
 
   ChatHandler(Services services, String publicUrl) {
     this.services = services;
     SealMemory memory = new SealMemory();
     this.planner = new Planner(services.catalog(), services.router(), services.affinity(), memory);
-    this.paid = new PaidHandler(services, publicUrl);
+    this.paid = new PaidHandler(services, memory, publicUrl);
     this.keyed = new KeyedHandler(services, memory);
     this.counts = new CountHandler(planner);
-    this.embeddings = new EmbeddingsHandler(services, planner);
   }
 
   CountHandler counts() {
     return counts;
-  }
-
-  EmbeddingsHandler embeddings() {
-    return embeddings;
   }
 
   /** The longest body that is looked at on an event loop. */

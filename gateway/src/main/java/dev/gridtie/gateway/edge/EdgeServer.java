@@ -2,9 +2,11 @@ package dev.gridtie.gateway.edge;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.account.Account;
+import dev.gridtie.gateway.watch.Aside;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.anthropic.AnthropicTranslator;
 import dev.gridtie.wire.gemini.GeminiTranslator;
+import dev.gridtie.wire.openai.ErrorEnvelope;
 import io.vertx.core.Context;
 import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
@@ -128,15 +130,37 @@ public final class EdgeServer implements AutoCloseable {
 
   // On the event loop
 
+  /** The answer to a request, which is counted and noted when it is over. */
+  private Reply reply(HttpServerRequest request, Function<ApiError, ObjectNode> errorForm) {
+    Reply reply = new Reply(request.response(), errorForm);
+    long received = System.nanoTime();
+    reply.whenOver(
+        () -> {
+          services.metrics().answered(reply.status());
+          if (!reply.isNoted()) {
+            Duration took = Duration.ofNanos(System.nanoTime() - received);
+            services
+                .watch()
+                .aside(
+                    new Aside(
+                        services.clock().instant().minus(took),
+                        request.method().name(),
+                        String.valueOf(request.path()),
+                        reply.status(),
+                        reply.refusedWith(),
+                        took.toMillis()));
+          }
+        });
+    return reply;
+  }
+
   private void route(HttpServerRequest request) {
     String path = request.path() == null ? "" : request.path();
     Optional<Inbound> inbound = Inbound.at(path, request.query());
     if (inbound.isPresent()) {
       Inbound door = inbound.get();
       Reply reply =
-          new Reply(
-              request.response(),
-              door.openRouter() ? OpenRouterErrors::of : door.translator()::writeError);
+          reply(request, door.openRouter() ? OpenRouterErrors::of : door.translator()::writeError);
       long received = System.nanoTime();
       Context context = vertx.getOrCreateContext();
       ChatHandler handlers = chat;
@@ -164,21 +188,13 @@ public final class EdgeServer implements AutoCloseable {
     }
   }
 
-  /** Requests beside conversations: counts and embeddings; whether this was one. */
+  /** Requests that only count; whether this was one. */
   private boolean aside(HttpServerRequest request, String path) {
     ChatHandler handlers = chat;
     switch (path) {
       case "/v1/messages/count_tokens" -> {
-        Reply reply = new Reply(request.response(), new AnthropicTranslator()::writeError);
+        Reply reply = reply(request, new AnthropicTranslator()::writeError);
         post(request, reply, body -> handlers.counts().anthropic(body, reply));
-        return true;
-      }
-      case "/v1/embeddings", "/api/v1/embeddings" -> {
-        Reply reply =
-            path.startsWith("/api")
-                ? new Reply(request.response(), OpenRouterErrors::of)
-                : new Reply(request.response());
-        embeddings(request, reply, EmbeddingsHandler.Form.OPENAI, "");
         return true;
       }
       default -> {
@@ -192,32 +208,15 @@ public final class EdgeServer implements AutoCloseable {
     if (asked.isEmpty()) {
       return false;
     }
-    Reply reply = new Reply(request.response(), new GeminiTranslator(false)::writeError);
-    String model = asked.get().model();
+    Reply reply = reply(request, new GeminiTranslator(false)::writeError);
     ChatHandler handlers = chat;
-    switch (asked.get().action()) {
-      case "countTokens" ->
-          post(request, reply, body -> handlers.counts().gemini(model, body, reply));
-      case "embedContent" -> embeddings(request, reply, EmbeddingsHandler.Form.GEMINI_ONE, model);
-      default -> embeddings(request, reply, EmbeddingsHandler.Form.GEMINI_MANY, model);
-    }
+    String model = asked.get().model();
+    post(request, reply, body -> handlers.counts().gemini(model, body, reply));
     return true;
   }
 
-  private void embeddings(
-      HttpServerRequest request, Reply reply, EmbeddingsHandler.Form form, String model) {
-    ChatHandler handlers = chat;
-    post(
-        request,
-        reply,
-        body ->
-            handlers
-                .embeddings()
-                .handle(form, model, request.headers(), request.query(), body, reply));
-  }
-
   private void page(HttpServerRequest request, String path) {
-    Reply reply = new Reply(request.response());
+    Reply reply = reply(request, ErrorEnvelope::of);
     switch (path) {
       case "/v1/models" -> get(request, reply, r -> models(request, r));
       case "/metrics" -> metrics(request, reply);
@@ -260,7 +259,7 @@ public final class EdgeServer implements AutoCloseable {
 
   /** OpenRouter's pages, but for conversations. */
   private void openRouter(HttpServerRequest request, String path) {
-    Reply reply = new Reply(request.response(), OpenRouterErrors::of);
+    Reply reply = reply(request, OpenRouterErrors::of);
     switch (path) {
       case "/models" -> get(request, reply, r -> r.sendQuietly(200, listings.openRouter()));
       case "/providers" -> get(request, reply, r -> r.sendQuietly(200, listings.providers()));
@@ -278,7 +277,7 @@ public final class EdgeServer implements AutoCloseable {
   }
 
   private void gemini(HttpServerRequest request, String path) {
-    Reply reply = new Reply(request.response(), new GeminiTranslator(false)::writeError);
+    Reply reply = reply(request, new GeminiTranslator(false)::writeError);
     if (path.isEmpty() || path.equals("/")) {
       get(request, reply, r -> r.sendQuietly(200, listings.gemini()));
     } else {
@@ -342,17 +341,14 @@ public final class EdgeServer implements AutoCloseable {
     } else if (!concurrent.tryAcquire()) {
       refuse(request, reply, busy());
     } else {
-      reply.whenOver(
-          () -> {
-            concurrent.release();
-            services.metrics().answered(reply.status());
-          });
+      reply.whenOver(concurrent::release);
       serve(() -> handler.accept(reply), reply);
     }
   }
 
   /** A gateway that is busy is well, and says so. */
   private void health(HttpServerRequest request, Reply reply, Consumer<Reply> handler) {
+    reply.noted(); // asked for all the time, by machines
     if (request.method() != HttpMethod.GET) {
       refuse(request, reply, notAllowed("GET"));
     } else {
@@ -404,7 +400,6 @@ public final class EdgeServer implements AutoCloseable {
         () -> {
           concurrent.release();
           bodyBytes.addAndGet(-mine.get());
-          services.metrics().answered(reply.status());
         });
     readBody(request, reply, handler, mine);
   }

@@ -16,15 +16,21 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A door through which conversations come in: a path, and the dialect spoken behind it.
+ * A door through which requests for answers come in: a path, and the dialect spoken behind it.
  *
  * @param path as the client asked for it, without its query
  * @param call what the URL says, which matters to Gemini alone
  * @param verbatim whether bytes may pass untouched to a server of the same dialect
  * @param openRouter whether answers look as OpenRouter's do: their ids, their cost
+ * @param texts the form of requests for embeddings, where those come in here
  */
 record Inbound(
-    String path, Translator translator, Call call, boolean verbatim, boolean openRouter) {
+    String path,
+    Translator translator,
+    Call call,
+    boolean verbatim,
+    boolean openRouter,
+    Optional<EmbeddingsForm> texts) {
 
   private static final Translator OPENAI = new OpenAiTranslator(true);
   private static final Translator COMPLETIONS = new CompletionsTranslator();
@@ -36,7 +42,7 @@ record Inbound(
       List.of("/v1beta/models/", "/v1/models/", "/v1alpha/models/");
   private static final String OPEN_ROUTER = "/api";
 
-  /** The door at a path, where conversations come in there. */
+  /** The door at a path, where requests for answers come in there. */
   static Optional<Inbound> at(String path, @Nullable String query) {
     boolean openRouter = path.startsWith(OPEN_ROUTER + "/v1/");
     String plain = openRouter ? path.substring(OPEN_ROUTER.length()) : path;
@@ -50,7 +56,13 @@ record Inbound(
         };
     if (translator != null) {
       boolean verbatim = !openRouter && translator != COMPLETIONS;
-      return Optional.of(new Inbound(path, translator, Call.NONE, verbatim, openRouter));
+      return Optional.of(
+          new Inbound(path, translator, Call.NONE, verbatim, openRouter, Optional.empty()));
+    }
+    if (plain.equals("/v1/embeddings")) {
+      return Optional.of(
+          new Inbound(
+              path, OPENAI, Call.NONE, false, openRouter, Optional.of(EmbeddingsForm.OPENAI)));
     }
     return gemini(path, query);
   }
@@ -60,10 +72,23 @@ record Inbound(
     if (asked.isEmpty()) {
       return Optional.empty();
     }
-    boolean stream = asked.get().action().equals("streamGenerateContent");
-    if (!stream && !asked.get().action().equals("generateContent")) {
-      return Optional.empty();
+    Call whole = new Call(asked.get().model(), false);
+    switch (asked.get().action()) {
+      case "embedContent" -> {
+        return Optional.of(
+            new Inbound(path, GEMINI, whole, false, false, Optional.of(EmbeddingsForm.GEMINI_ONE)));
+      }
+      case "batchEmbedContents" -> {
+        return Optional.of(
+            new Inbound(
+                path, GEMINI, whole, false, false, Optional.of(EmbeddingsForm.GEMINI_MANY)));
+      }
+      case "countTokens" -> {
+        return Optional.empty();
+      }
+      default -> {}
     }
+    boolean stream = asked.get().action().equals("streamGenerateContent");
     boolean events = query != null && query.contains("alt=sse");
     return Optional.of(
         new Inbound(
@@ -71,7 +96,8 @@ record Inbound(
             stream && !events ? GEMINI_ARRAY : GEMINI,
             new Call(asked.get().model(), stream),
             !stream || events,
-            false));
+            false,
+            Optional.empty()));
   }
 
   /**

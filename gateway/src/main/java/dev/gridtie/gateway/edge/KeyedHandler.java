@@ -27,8 +27,8 @@ import io.vertx.core.buffer.Buffer;
 import java.math.BigInteger;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
@@ -85,7 +85,7 @@ final class KeyedHandler {
               .hold(
                   cost,
                   kept.leg().model().id(),
-                  Set.of(kept.leg().endpoint().provider()),
+                  Map.of(kept.leg().endpoint().provider(), cost, kept.leg().place(), cost),
                   kept.usage().input());
       if (held instanceof Outcome.Refused<Account.Hold> refused) {
         asked.reply().error(refused.error());
@@ -138,6 +138,9 @@ final class KeyedHandler {
    * engine of ours is told exactly, and so its prompt is counted.
    */
   private static Outcome<Integer> limit(Planned planned) {
+    if (planned.job().texts().isPresent()) {
+      return Outcome.ok(0);
+    }
     Optional<Leg> local =
         planned.plan().legs().stream().filter(l -> l.endpoint().isLocal()).findFirst();
     Optional<ChatRequest> request = planned.job().request();
@@ -172,8 +175,8 @@ final class KeyedHandler {
                 l ->
                     account
                         .get()
-                        .allowsProvider(
-                            l.endpoint().provider(),
+                        .allows(
+                            l.places(),
                             l.endpoint().prices().bound(prompt, (long) limit * planned.choices())))
             .toList();
     List<Leg> legs = affordable.isEmpty() ? planned.plan().legs() : affordable;
@@ -181,7 +184,11 @@ final class KeyedHandler {
     PicoUsd bound = plan.bound(prompt, (long) limit * planned.choices());
     return account
         .get()
-        .hold(bound, plan.first().model().id(), plan.providers(), planned.promptEstimate())
+        .hold(
+            bound,
+            plan.first().model().id(),
+            plan.placeBounds(prompt, (long) limit * planned.choices()),
+            planned.promptEstimate())
         .then(hold -> Outcome.ok(new Bounded(plan, limit, Optional.of(hold))));
   }
 
@@ -317,7 +324,7 @@ final class KeyedHandler {
         boolean nothing = result.usage().output() == 0 && result.usage().input() == 0;
         PicoUsd cost = nothing ? PicoUsd.ZERO : hold.map(h -> due.min(h.amount())).orElse(due);
         long tokens = result.usage().input() + result.usage().output();
-        hold.ifPresent(h -> h.charge(cost, leg.endpoint().provider(), tokens));
+        hold.ifPresent(h -> h.charge(cost, leg.places(), tokens));
         if (account.isPresent()) {
           services.usage().add(row(result, leg, keyId, cost));
         }
@@ -336,6 +343,7 @@ final class KeyedHandler {
     }
 
     private Seen seen(Delivery.Result result, @Nullable Leg leg, String keyId, PicoUsd cost) {
+      asked.reply().noted();
       long now = System.nanoTime();
       long first = result.firstByteNanos() == 0 ? now : result.firstByteNanos();
       long totalMs = Duration.ofNanos(now - asked.receivedNanos()).toMillis();
@@ -373,6 +381,7 @@ final class KeyedHandler {
           services.clock().instant(),
           leg.model().id(),
           leg.endpoint().provider(),
+          leg.endpoint().id(),
           asked.inbound().translator().dialect().label(),
           planned.job().stream(),
           result.usage(),

@@ -36,6 +36,7 @@ import java.math.BigInteger;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -47,6 +48,7 @@ final class PaidHandler {
   static final String RECEIPT_HEADER = "X-Gridtie-Receipt";
 
   private final Services services;
+  private final SealMemory memory;
   private final PaymentDesk desk;
   private final ChargeScheme charge;
   private final String publicUrl;
@@ -54,8 +56,9 @@ final class PaidHandler {
   /**
    * @param publicUrl under which clients reach this gateway
    */
-  PaidHandler(Services services, String publicUrl) {
+  PaidHandler(Services services, SealMemory memory, String publicUrl) {
     this.services = services;
+    this.memory = memory;
     this.desk = services.desk();
     this.charge = services.charge();
     this.publicUrl = publicUrl;
@@ -116,6 +119,11 @@ final class PaidHandler {
 
   /** What would be done, and what it costs at most: only for endpoints that take the request. */
   private Outcome<Order> order(Asked asked, Planned planned) {
+    if (planned.job().texts().isPresent()) {
+      int prompt = (int) planned.promptBound();
+      return Outcome.ok(
+          order(asked, planned.job(), planned.plan().legs(), prompt, 0, planned.choices()));
+    }
     if (planned.job().request().isEmpty()) {
       return Outcome.refused(
           ApiError.invalid(
@@ -141,14 +149,13 @@ final class PaidHandler {
     }
     int tokens = prompt;
     return MaxTokens.of(request, fit, tokens)
-        .then(max -> Outcome.ok(order(asked, planned.job(), request, fit, tokens, max)));
+        .then(max -> Outcome.ok(order(asked, planned.job(), fit, tokens, max, planned.choices())));
   }
 
-  private Order order(
-      Asked asked, Job job, ChatRequest request, List<Leg> fit, int prompt, int maxTokens) {
+  private Order order(Asked asked, Job job, List<Leg> fit, int prompt, int maxTokens, int choices) {
     Plan plan = new Plan(fit, false, Heads.of(asked.inbound(), job, "", 0));
     BigInteger quote =
-        plan.bound(prompt, (long) maxTokens * request.sampling().choices())
+        plan.bound(prompt, (long) maxTokens * choices)
             .toAtomicRoundedUp(charge.decimals())
             .max(BigInteger.ONE);
     return new Order(
@@ -222,10 +229,31 @@ final class PaidHandler {
       case PaymentMatch.Matched matched ->
           give(
               asked,
-              desk.admit(order, payment, matched.requirements()),
+              desk.admit(remembered(order, payer(payment)), payment, matched.requirements()),
               payment,
               Optional.of(order));
     }
+  }
+
+  /** Under whose name a payer's sealed state is kept. */
+  private String payer(PaymentPayload payment) throws MalformedPaymentException {
+    return "x402:" + charge.payer(payment).toLowerCase(Locale.ROOT);
+  }
+
+  /**
+   * The order with what the payer's client has lost put back. The price stays that of what the
+   * client sent: the state was paid for when it was made.
+   */
+  private Order remembered(Order order, String payer) {
+    return order
+        .job()
+        .request()
+        .map(
+            request -> {
+              ChatRequest restored = memory.restore(payer, request);
+              return restored == request ? order : order.withRequest(restored);
+            })
+        .orElse(order);
   }
 
   private void refuse(
@@ -252,7 +280,7 @@ final class PaidHandler {
   }
 
   private void give(Asked asked, Admission admission, PaymentPayload payment, Optional<Order> order)
-      throws InterruptedException {
+      throws MalformedPaymentException, InterruptedException {
     switch (admission) {
       case Admission.Refuse refuse ->
           refuse(asked, refuse.error(), refuse.settlement(), payment, order);
@@ -270,6 +298,9 @@ final class PaidHandler {
                 new PaidDelivery(asked, order.orElseThrow(), open, ticket, payment).give();
               } finally {
                 seen(asked, order.orElseThrow(), ticket, open);
+                if (open.answer().endIfAny().orElse(null) instanceof Answer.End.Whole whole) {
+                  memory.remember(payer(payment), whole.ending().parts());
+                }
               }
             }
           }
@@ -283,6 +314,7 @@ final class PaidHandler {
   }
 
   private void seen(Asked asked, Order order, Ticket ticket, Ticket.Gate.Open open) {
+    asked.reply().noted();
     Leg leg = ticket.servedBy().orElse(order.plan().first());
     Answer.End end = open.answer().endIfAny().orElse(null);
     boolean whole = end instanceof Answer.End.Whole w && !w.ending().cancelled();

@@ -7,6 +7,7 @@ import dev.gridtie.base.Json;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.gateway.catalog.Catalog;
 import dev.gridtie.gateway.catalog.Endpoint;
+import dev.gridtie.gateway.catalog.Feature;
 import dev.gridtie.gateway.catalog.Model;
 import dev.gridtie.gateway.provider.PromptBound;
 import dev.gridtie.gateway.relay.Leg;
@@ -109,17 +110,7 @@ final class Planner {
       return Optional.empty();
     }
     boolean stream = scan.stream();
-    Job job =
-        new Job(
-            inbound.translator(),
-            body,
-            headers,
-            stream,
-            Optional.empty(),
-            Optional.empty(),
-            0,
-            0,
-            true);
+    Job job = new Job(inbound.translator(), body, headers, stream, Optional.empty(), true);
     Plan plan = new Plan(List.of(new Leg(model.get(), endpoint)), false, leg -> Optional.empty());
     return Optional.of(
         new Planned(
@@ -147,6 +138,9 @@ final class Planner {
           ApiError.invalid(
               "invalid_json", "The body could not be read: " + e.getMessage() + ".", null));
     }
+    if (inbound.texts().isPresent()) {
+      return texts(inbound, inbound.texts().get(), body, json);
+    }
     Outcome<ChatRequest> read = inbound.translator().readRequest(json, inbound.call());
     return switch (read) {
       case Outcome.Ok<ChatRequest> ok -> {
@@ -158,6 +152,38 @@ final class Planner {
       case Outcome.Refused<ChatRequest> refused ->
           planned(inbound, body, headers, account, json, Optional.empty(), refused.error(), false);
     };
+  }
+
+  /** A byte is at most a token, and each text may begin and end with one more. */
+  private static long boundOf(List<String> texts) {
+    return texts.stream().mapToLong(t -> t.getBytes(UTF_8).length + 2L).sum();
+  }
+
+  private Outcome<Planned> texts(Inbound inbound, EmbeddingsForm form, byte[] body, JsonNode json) {
+    return form.read(inbound.call().model(), json)
+        .then(
+            wanted -> {
+              long bound = boundOf(wanted.request().texts());
+              Need need = new Need(Set.of(Feature.EMBEDDINGS), 0, 0, Optional.empty());
+              Job job =
+                  new Job(
+                      inbound.translator(),
+                      body,
+                      new Job.Texts(wanted.request(), given -> form.write(wanted, given)));
+              return Preferences.read(json.path("provider"))
+                  .then(preferences -> legs(List.of(wanted.model()), need, preferences, ""))
+                  .then(
+                      legs ->
+                          Outcome.ok(
+                              new Planned(
+                                  job,
+                                  new Plan(legs, true, leg -> Optional.empty()),
+                                  "",
+                                  bound,
+                                  bound / PromptBound.BYTES_A_TOKEN,
+                                  0,
+                                  1)));
+            });
   }
 
   private Outcome<Planned> planned(
@@ -208,9 +234,6 @@ final class Planner {
                   headers,
                   stream,
                   request,
-                  Optional.empty(),
-                  0,
-                  0,
                   inbound.verbatim() && !restored);
           Plan plan = new Plan(legs, true, leg -> Optional.empty());
           return Outcome.ok(

@@ -3,16 +3,16 @@ package dev.gridtie.gateway.edge;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.answer.AnswerSource.Running;
 import dev.gridtie.wire.ApiError;
-import dev.gridtie.wire.openai.ErrorEnvelope;
 import io.vertx.core.Future;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpServerResponse;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
@@ -28,10 +28,14 @@ final class Reply {
 
   private final HttpServerResponse response;
   private final Function<ApiError, ObjectNode> errorForm;
-  private final AtomicBoolean closed = new AtomicBoolean();
   private volatile boolean gone;
   private volatile @Nullable Runnable whenGone;
-  private volatile @Nullable Runnable whenOver;
+  private volatile boolean noted;
+  private volatile @Nullable String refusedWith;
+  private boolean over;
+
+  /** What is to be done at the end; guarded by itself. */
+  private final List<Runnable> whenOver = new ArrayList<>(2);
 
   /** The client is not there any more. */
   static final class GoneException extends Exception {
@@ -59,22 +63,27 @@ final class Reply {
         });
   }
 
-  Reply(HttpServerResponse response) {
-    this(response, ErrorEnvelope::of);
-  }
-
   private void over() {
-    Runnable action = whenOver;
-    if (action != null && closed.compareAndSet(false, true)) {
-      action.run();
+    List<Runnable> actions;
+    synchronized (whenOver) {
+      over = true;
+      actions = List.copyOf(whenOver);
+      whenOver.clear();
     }
+    actions.forEach(Runnable::run);
   }
 
   /** Runs {@code action} once, when the answer has been written or the client is gone. */
   void whenOver(Runnable action) {
-    whenOver = action;
-    if (response.ended() || response.closed()) {
-      over();
+    boolean late;
+    synchronized (whenOver) {
+      late = over || response.ended() || response.closed();
+      if (!late) {
+        whenOver.add(action);
+      }
+    }
+    if (late) {
+      action.run();
     }
   }
 
@@ -89,6 +98,21 @@ final class Reply {
 
   boolean isGone() {
     return gone;
+  }
+
+  /** Those who watch have been told what became of this request, or need not be. */
+  void noted() {
+    noted = true;
+  }
+
+  boolean isNoted() {
+    return noted;
+  }
+
+  /** The code of the error that was sent; empty where none was. */
+  String refusedWith() {
+    String code = refusedWith;
+    return code == null ? "" : code;
   }
 
   int status() {
@@ -150,6 +174,7 @@ final class Reply {
    * instead.
    */
   void error(ApiError error, ObjectNode body, Map<String, String> headers) {
+    refusedWith = error.code();
     if (response.headWritten()) {
       breakOff();
       return;

@@ -10,9 +10,10 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Remembers the sealed reasoning that came with calls of tools, for clients that drop fields they
- * do not know: when they send the result, it is put back. Those without an account are remembered
- * nothing: any two of them would be one. State: a bounded map, guarded by its own monitor; whoever
- * asks for another's call gets nothing, for calls are kept by account.
+ * do not know: when they send the result, it is put back. An account is a key or a paying wallet;
+ * of those who have neither nothing is remembered, for any two of them would be one. State: a
+ * bounded map, guarded by its own monitor; whoever asks for another's call gets nothing, for calls
+ * are kept by account.
  */
 final class SealMemory {
   /** How much is remembered, in characters of sealed state. */

@@ -124,7 +124,8 @@ final class Charging {
       Answer.End end = ticket.answer.awaitEnd();
       if (end instanceof Answer.End.Whole all
           && !all.ending().cancelled()
-          && (ticket.wholeDelivered() || delivered >= all.ending().usage().output())) {
+          && (ticket.wholeDelivered()
+              || (delivered > 0 && delivered >= all.ending().usage().output()))) {
         String finish = all.ending().finish() == FinishReason.LENGTH ? "length" : "stop";
         Usage counted = all.ending().usage();
         return new Delivered(true, counted, finish, ticket.answer.text(Long.MAX_VALUE), leg);
@@ -146,7 +147,11 @@ final class Charging {
     private static long uncounted(Leg leg, Order order) {
       return leg.endpoint().isLocal()
           ? order.promptTokens()
-          : Math.min(order.promptTokens(), PromptBound.estimate(order.request()));
+          : order
+              .job()
+              .request()
+              .map(r -> Math.min(order.promptTokens(), PromptBound.estimate(r)))
+              .orElse((long) order.promptTokens());
     }
 
     PicoUsd price() {

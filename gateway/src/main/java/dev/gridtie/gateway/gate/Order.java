@@ -26,8 +26,10 @@ public record Order(
     int maxTokens,
     BigInteger quote) {
 
-  ChatRequest request() {
-    return job.request().orElseThrow();
+  /** The same, with a request in which lost state was put back; its bytes are not the client's. */
+  public Order withRequest(ChatRequest request) {
+    return new Order(
+        fingerprint, requestSha256, job.withRequest(request), plan, promptTokens, maxTokens, quote);
   }
 
   /** The plan, with answers that say who they are. */

@@ -2,10 +2,10 @@ package dev.gridtie.gateway.relay;
 
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.wire.chat.Translator.Head;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import java.util.stream.Collectors;
 
 /**
  * Who may answer a request, best first.
@@ -44,7 +44,13 @@ public record Plan(List<Leg> legs, boolean hedge, Heads heads) {
         .orElse(PicoUsd.ZERO);
   }
 
-  public Set<String> providers() {
-    return legs.stream().map(l -> l.endpoint().provider()).collect(Collectors.toSet());
+  /** The most that each place can charge that a key's limits may name. */
+  public Map<String, PicoUsd> placeBounds(long promptTokens, long maxTokens) {
+    Map<String, PicoUsd> bounds = new HashMap<>();
+    for (Leg leg : legs) {
+      PicoUsd bound = leg.endpoint().prices().bound(promptTokens, maxTokens);
+      leg.places().forEach(p -> bounds.merge(p, bound, (a, b) -> a.compareTo(b) >= 0 ? a : b));
+    }
+    return bounds;
   }
 }

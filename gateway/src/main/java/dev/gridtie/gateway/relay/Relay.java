@@ -307,7 +307,7 @@ public final class Relay {
       }
       Job job = run.plan.heads().head(stop.leg()).map(run.job::withHead).orElse(run.job);
       try {
-        running = stop.channel().source().start(job, this);
+        running = job.startAt(stop.channel().source(), this);
       } catch (RuntimeException e) {
         // A bug of ours must not leave a client waiting and money held.
         System.err.println("gridtie: starting an answer: " + e);

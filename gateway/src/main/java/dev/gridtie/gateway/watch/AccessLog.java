@@ -30,7 +30,7 @@ public final class AccessLog implements Watch, AutoCloseable {
   private static final Duration LINGER = Duration.ofMillis(100);
 
   private final Path file;
-  private final BlockingQueue<Seen> waiting = new ArrayBlockingQueue<>(WAITING_MAX);
+  private final BlockingQueue<ObjectNode> waiting = new ArrayBlockingQueue<>(WAITING_MAX);
   private final AtomicLong dropped = new AtomicLong();
   private final Thread thread;
   private volatile boolean closed;
@@ -42,16 +42,34 @@ public final class AccessLog implements Watch, AutoCloseable {
 
   @Override
   public void over(Seen seen) {
-    if (!waiting.offer(seen)) {
+    add(line(seen));
+  }
+
+  @Override
+  public void aside(Aside aside) {
+    ObjectNode json = Json.object();
+    json.put("time", aside.began().toString());
+    json.put("method", aside.method());
+    json.put("path", aside.path());
+    json.put("status", aside.status());
+    if (!aside.code().isEmpty()) {
+      json.put("code", aside.code());
+    }
+    json.put("total_ms", aside.totalMs());
+    add(json);
+  }
+
+  private void add(ObjectNode line) {
+    if (!waiting.offer(line)) {
       dropped.incrementAndGet();
     }
   }
 
   private void run() {
-    List<Seen> batch = new ArrayList<>();
+    List<ObjectNode> batch = new ArrayList<>();
     while (!closed || !waiting.isEmpty()) {
       try {
-        Seen first = waiting.poll(200, TimeUnit.MILLISECONDS);
+        ObjectNode first = waiting.poll(200, TimeUnit.MILLISECONDS);
         if (first != null) {
           batch.add(first);
           if (!closed) {
@@ -69,7 +87,7 @@ public final class AccessLog implements Watch, AutoCloseable {
     }
   }
 
-  private void write(List<Seen> batch) throws IOException {
+  private void write(List<ObjectNode> batch) throws IOException {
     if (Files.exists(file) && Files.size(file) > FILE_BYTES_MAX) {
       Path older = file.resolveSibling(file.getFileName() + ".1");
       Files.move(file, older, StandardCopyOption.REPLACE_EXISTING);
@@ -77,8 +95,8 @@ public final class AccessLog implements Watch, AutoCloseable {
     try (BufferedWriter out =
         Files.newBufferedWriter(
             file, UTF_8, StandardOpenOption.CREATE, StandardOpenOption.APPEND)) {
-      for (Seen seen : batch) {
-        out.write(Json.write(line(seen)));
+      for (ObjectNode line : batch) {
+        out.write(Json.write(line));
         out.write('\n');
       }
       long lost = dropped.getAndSet(0);

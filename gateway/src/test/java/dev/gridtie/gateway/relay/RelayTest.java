@@ -98,16 +98,7 @@ class RelayTest {
     List<String> heard = new ArrayList<>();
     CompletableFuture<Boolean> over = new CompletableFuture<>();
     Job job =
-        new Job(
-            new OpenAiTranslator(false),
-            new byte[0],
-            Map.of(),
-            false,
-            Optional.empty(),
-            Optional.empty(),
-            0,
-            0,
-            true);
+        new Job(new OpenAiTranslator(false), new byte[0], Map.of(), false, Optional.empty(), true);
     AnswerSource.Running unused =
         relay.run(
             new Plan(List.of(legs), false, leg -> Optional.empty()),
