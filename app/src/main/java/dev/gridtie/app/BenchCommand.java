@@ -84,6 +84,13 @@ final class BenchCommand {
     private Map<String, Integer> peers = new LinkedHashMap<>();
 
     @Option(
+        names = "--header",
+        paramLabel = "NAME=VALUE",
+        description =
+            "Sent with every request, for peers that want to be told their upstream so; may be given several times.")
+    private Map<String, String> headers = new LinkedHashMap<>();
+
+    @Option(
         names = "--rounds",
         paramLabel = "N",
         defaultValue = "3",
@@ -124,6 +131,7 @@ final class BenchCommand {
                     streams,
                     upstreamPort,
                     peers,
+                    headers,
                     only,
                     key(directory)),
                 directory);

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -40,6 +41,7 @@ public final class EdgeBench {
    * @param streams how many at once in the last case; 0 leaves it out
    * @param upstreamPort of the mock, so that others can be pointed at it; 0 for any
    * @param peers other gateways that are running already, by name and port
+   * @param headers sent with every request, to all targets
    * @param only cases whose name begins so; all where empty
    * @param key that opens the gateway, so that every request is accounted for
    */
@@ -53,6 +55,7 @@ public final class EdgeBench {
       int streams,
       int upstreamPort,
       Map<String, Integer> peers,
+      Map<String, String> headers,
       String only,
       String key) {}
 
@@ -108,7 +111,8 @@ public final class EdgeBench {
 
   private String measure(OpenLoop load, List<Target> targets, boolean withoutNginx)
       throws InterruptedException {
-    Map<String, String> key = Map.of("Authorization", "Bearer " + settings.key());
+    Map<String, String> key = new LinkedHashMap<>(settings.headers());
+    key.put("Authorization", "Bearer " + settings.key());
     List<Case> cases =
         List.of(
             Case.stream(key),
