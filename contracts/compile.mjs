@@ -25,6 +25,7 @@ if ((output.errors ?? []).some((e) => e.severity === "error")) process.exit(1);
 let stale = 0;
 for (const file of files) {
   for (const [name, contract] of Object.entries(output.contracts[file])) {
+    if (contract.evm.deployedBytecode.object === "") continue; // an interface or an abstract contract
     const artifact = { contract: name, compiler: "solc " + solc.version().split("+")[0], runtime: "0x" + contract.evm.deployedBytecode.object, abi: contract.abi };
     const text = JSON.stringify(artifact, null, 1) + "\n";
     const path = join(here, name + ".json");

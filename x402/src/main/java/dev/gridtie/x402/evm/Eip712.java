@@ -11,6 +11,9 @@ public final class Eip712 {
       typeHash(
           "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
 
+  private static final byte[] UNVERSIONED_DOMAIN_TYPEHASH =
+      typeHash("EIP712Domain(string name,uint256 chainId,address verifyingContract)");
+
   private Eip712() {}
 
   /** The hash of a struct type's text. */
@@ -25,6 +28,15 @@ public final class Eip712 {
         DOMAIN_TYPEHASH,
         Hashes.keccak256(name.getBytes(UTF_8)),
         Hashes.keccak256(version.getBytes(UTF_8)),
+        Abi.word(BigInteger.valueOf(chainId)),
+        Abi.word(contract));
+  }
+
+  /** The separator of a domain without a version, as Permit2's is. */
+  public static byte[] domainSeparator(String name, long chainId, EvmAddress contract) {
+    return Hashes.keccak256(
+        UNVERSIONED_DOMAIN_TYPEHASH,
+        Hashes.keccak256(name.getBytes(UTF_8)),
         Abi.word(BigInteger.valueOf(chainId)),
         Abi.word(contract));
   }

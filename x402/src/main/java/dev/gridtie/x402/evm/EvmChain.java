@@ -35,6 +35,9 @@ public interface EvmChain {
   /** An event: the contract, its topics (32 bytes each), its data, the transaction it came from. */
   record Log(EvmAddress address, List<byte[]> topics, byte[] data, String transactionHash) {}
 
+  /** A transaction's call; without {@code to} where it makes a contract. */
+  record Call(Optional<EvmAddress> to, byte[] data) {}
+
   /** A mined transaction. */
   record Receipt(
       String transactionHash,
@@ -70,6 +73,9 @@ public interface EvmChain {
   void sendRaw(byte[] signed) throws UnreachableException, RefusedException;
 
   Optional<Receipt> receipt(String transactionHash) throws UnreachableException, RefusedException;
+
+  /** What a transaction calls; empty where the chain does not know it. */
+  Optional<Call> transaction(String transactionHash) throws UnreachableException, RefusedException;
 
   /** Events of one contract from a block on, by leading topics. */
   List<Log> logs(EvmAddress contract, long fromBlock, List<byte[]> topics)

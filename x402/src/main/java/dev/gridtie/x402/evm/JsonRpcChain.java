@@ -117,6 +117,20 @@ public final class JsonRpcChain implements EvmChain {
   }
 
   @Override
+  public Optional<Call> transaction(String transactionHash)
+      throws UnreachableException, RefusedException {
+    JsonNode transaction = ask("eth_getTransactionByHash", transactionHash);
+    if (!transaction.isObject()) {
+      return Optional.empty();
+    }
+    JsonNode to = transaction.path("to");
+    return Optional.of(
+        new Call(
+            to.isString() ? Optional.of(EvmAddress.of(to.stringValue())) : Optional.empty(),
+            bytes(transaction.path("input"))));
+  }
+
+  @Override
   public List<Log> logs(EvmAddress contract, long fromBlock, List<byte[]> topics)
       throws UnreachableException, RefusedException {
     ObjectNode filter = Json.object();

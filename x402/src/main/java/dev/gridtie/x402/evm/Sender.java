@@ -3,18 +3,24 @@ package dev.gridtie.x402.evm;
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import java.math.BigInteger;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.web3j.crypto.Credentials;
 import org.web3j.crypto.RawTransaction;
+import org.web3j.crypto.TransactionDecoder;
 import org.web3j.crypto.TransactionEncoder;
+import org.web3j.crypto.transaction.type.Transaction1559;
 
 /**
- * One key that sends transactions: gives out nonces in order, one at a time, caps the fee, and
- * closes the gap that a lost transaction leaves. State: the next nonce and the transactions whose
- * end is not known, guarded by this object.
+ * One key that sends transactions: gives out nonces in order, one at a time, caps the fee, raises
+ * it for what is stuck, and closes the gap that a lost transaction leaves. State: the next nonce
+ * and the transactions whose end is not known, guarded by this object.
  */
 public final class Sender {
   /** The most gas one settlement may use. */
@@ -23,18 +29,24 @@ public final class Sender {
   /** Gas of a plain transfer, which fills a gap. */
   private static final BigInteger GAS_PLAIN = BigInteger.valueOf(21_000);
 
+  /** A transaction that is not mined for so long is sent again with a higher fee. */
+  static final Duration HURRY_AFTER = Duration.ofSeconds(30);
+
   private final EvmChain chain;
   private final long chainId;
   private final EvmKey key;
   private final Credentials credentials;
   private final BigInteger feeCapWei;
-  private final Map<BigInteger, String> unresolved = new HashMap<>();
+  private final InstantSource clock;
+  private final Map<BigInteger, Waiting> unresolved = new HashMap<>();
   private @Nullable BigInteger next;
 
   /**
    * @param feeCapWei the most wei per gas that is ever paid
    */
-  public Sender(EvmChain chain, long chainId, EvmKey key, BigInteger feeCapWei) {
+  public Sender(
+      EvmChain chain, long chainId, EvmKey key, BigInteger feeCapWei, InstantSource clock) {
+    this.clock = clock;
     this.chain = chain;
     this.chainId = chainId;
     this.key = key;
@@ -45,6 +57,17 @@ public final class Sender {
   public EvmAddress address() {
     return key.address();
   }
+
+  /**
+   * A transaction whose end is not known.
+   *
+   * @param last as it was last sent: the same, or with a higher fee
+   * @param since when it was last sent
+   */
+  private record Waiting(SignedTransaction last, Instant since) {}
+
+  /** How many settlements have this key at work; what {@link SenderPool} balances. */
+  final AtomicInteger underWay = new AtomicInteger();
 
   /** The fee that the chain wants now exceeds the cap. */
   public static final class FeeCapException extends Exception {
@@ -74,7 +97,7 @@ public final class Sender {
     }
     SignedTransaction signed = sign(nextNonce(), gas, to, data);
     beforeSending.accept(signed);
-    unresolved.put(signed.nonce(), signed.hash());
+    unresolved.put(signed.nonce(), new Waiting(signed, clock.instant()));
     try {
       chain.sendRaw(signed.raw());
     } catch (EvmChain.RefusedException e) {
@@ -93,23 +116,57 @@ public final class Sender {
 
   /** Takes back into account, after a restart, a transaction whose end is not known. */
   public synchronized void adopt(SignedTransaction signed) {
-    unresolved.put(signed.nonce(), signed.hash());
+    unresolved.put(signed.nonce(), new Waiting(signed, clock.instant()));
     next = null;
   }
 
   /**
-   * Sends a transaction again that may have been dropped. A chain that knows it already is content
-   * with that.
+   * Sends a transaction again that may have been dropped; a chain that knows it already is content
+   * with that. One that has waited for long is sent with a higher fee: the same call with the same
+   * nonce, so that at most one of the two is ever mined.
    */
-  public void sendAgain(SignedTransaction signed)
+  public synchronized void sendAgain(SignedTransaction signed)
       throws EvmChain.UnreachableException, EvmChain.RefusedException {
+    Waiting waiting =
+        unresolved.computeIfAbsent(signed.nonce(), n -> new Waiting(signed, clock.instant()));
+    SignedTransaction again = waiting.last();
+    if (Duration.between(waiting.since(), clock.instant()).compareTo(HURRY_AFTER) > 0) {
+      again = withHigherFee(again);
+      unresolved.put(signed.nonce(), new Waiting(again, clock.instant()));
+    }
     try {
-      chain.sendRaw(signed.raw());
+      chain.sendRaw(again.raw());
     } catch (EvmChain.RefusedException e) {
       if (!isKnown(e)) {
         throw e;
       }
     }
+  }
+
+  /** The same call, at what the chain asks now and at least an eighth more than before. */
+  private SignedTransaction withHigherFee(SignedTransaction before)
+      throws EvmChain.UnreachableException, EvmChain.RefusedException {
+    if (!(TransactionDecoder.decode(Hex.encode(before.raw())).getTransaction()
+        instanceof Transaction1559 old)) {
+      return before;
+    }
+    EvmChain.Block head = chain.latestBlock();
+    BigInteger tip = chain.priorityFee().max(raised(old.getMaxPriorityFeePerGas()));
+    BigInteger max = head.baseFee().shiftLeft(1).add(tip).max(raised(old.getMaxFeePerGas()));
+    if (max.compareTo(feeCapWei) > 0) {
+      max = feeCapWei;
+    }
+    if (max.compareTo(old.getMaxFeePerGas()) <= 0 || tip.compareTo(max) > 0) {
+      return before; // the cap is reached: it waits
+    }
+    return signed(
+        before.nonce(), before.gas(), before.to(), before.data(), tip, max, before.sinceBlock());
+  }
+
+  private static BigInteger raised(BigInteger fee) {
+    return fee.multiply(BigInteger.valueOf(9))
+        .add(BigInteger.valueOf(7))
+        .divide(BigInteger.valueOf(8));
   }
 
   /** Notes that a transaction was mined. */
@@ -163,18 +220,22 @@ public final class Sender {
               + " wei per gas, and the cap is "
               + feeCapWei);
     }
+    return signed(nonce, gas, to, data, tip, max.min(feeCapWei), head.number());
+  }
+
+  private SignedTransaction signed(
+      BigInteger nonce,
+      BigInteger gas,
+      EvmAddress to,
+      byte[] data,
+      BigInteger tip,
+      BigInteger max,
+      long sinceBlock) {
     RawTransaction transaction =
         RawTransaction.createTransaction(
-            chainId,
-            nonce,
-            gas,
-            to.toString(),
-            BigInteger.ZERO,
-            Hex.encode(data),
-            tip,
-            max.min(feeCapWei));
+            chainId, nonce, gas, to.toString(), BigInteger.ZERO, Hex.encode(data), tip, max);
     byte[] raw = TransactionEncoder.signMessage(transaction, credentials);
-    return new SignedTransaction(Hex.encode(Hashes.keccak256(raw)), raw, nonce, head.number());
+    return new SignedTransaction(Hex.encode(Hashes.keccak256(raw)), raw, nonce, sinceBlock);
   }
 
   /** Whether a refusal to take a transaction says that it is there already. */

@@ -7,6 +7,20 @@ import java.math.BigInteger;
 
 /** The server's side of a scheme: what to ask, and what names a payment. */
 public interface ChargeScheme {
+  /** The scheme's name. */
+  String scheme();
+
+  /** Whether a payment of this scheme and network is of this kind: a scheme may have several. */
+  boolean takes(PaymentPayload payment);
+
+  /**
+   * Whether what is asked is a ceiling, of which what was used is taken after the answer; else all
+   * of it is taken before.
+   */
+  default boolean isMetered() {
+    return false;
+  }
+
   /** What a 402 asks for this many atomic units. */
   PaymentRequirements requirements(BigInteger atomicAmount);
 

@@ -73,6 +73,11 @@ public record PaymentPayload(
         json);
   }
 
+  /** What came along by an extension (x402 v2 §5.2.2); missing where it did not. */
+  public JsonNode extension(String name) {
+    return raw.path("extensions").path(name).path("info");
+  }
+
   private static void requireVersion(JsonNode json, int version, String header)
       throws MalformedPaymentException {
     JsonNode given = json.path("x402Version");

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.sun.net.httpserver.HttpServer;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.evm.exact.ExactServer;
 import dev.gridtie.x402.wire.PaymentRequired;
@@ -38,7 +39,7 @@ class PayingClientIT {
                 "pay",
                 new ResourceInfo("http://x", "x", "text/plain"),
                 List.of(
-                    new ExactServer("eip155:84532", ANY, 6, "USDC", "2", ANY, 60)
+                    new ExactServer(new EvmToken("eip155:84532", ANY, 6, "USDC", "2"), ANY, 60)
                         .requirements(BigInteger.TEN)))
             .toHeader();
     HttpServer server =

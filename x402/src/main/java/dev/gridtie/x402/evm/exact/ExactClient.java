@@ -2,7 +2,7 @@ package dev.gridtie.x402.evm.exact;
 
 import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.evm.Eip712;
-import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.exact.ExactTypes.Authorization;
 import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
@@ -41,16 +41,10 @@ public final class ExactClient implements PaymentSigner {
     long now = clock.instant().getEpochSecond();
     byte[] nonce = new byte[32];
     random.nextBytes(nonce);
-    EvmAddress payTo;
-    try {
-      payTo = EvmAddress.of(requirements.payTo());
-    } catch (IllegalArgumentException e) {
-      throw new MalformedPaymentException("payTo must be an address");
-    }
     Authorization authorization =
         new Authorization(
             key.address(),
-            payTo,
+            EvmFields.payTo(requirements),
             requirements.amount(),
             BigInteger.valueOf(version == 1 ? now - V1_BACKDATED_SECONDS : 0),
             BigInteger.valueOf(now + requirements.maxTimeoutSeconds()),

@@ -4,6 +4,7 @@ import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
 import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.wire.MalformedPaymentException;
@@ -16,34 +17,37 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * Charges by scheme exact with EIP-3009 in one token.
  *
- * @param network CAIP-2
- * @param token the token's contract
- * @param decimals the token's
- * @param name the token's EIP-712 name
- * @param version the token's EIP-712 version
  * @param payTo who receives
  * @param maxTimeoutSeconds how long a payment made now must stay valid
  */
-public record ExactServer(
-    String network,
-    EvmAddress token,
-    int decimals,
-    String name,
-    String version,
-    EvmAddress payTo,
-    long maxTimeoutSeconds)
+public record ExactServer(EvmToken token, EvmAddress payTo, long maxTimeoutSeconds)
     implements ChargeScheme {
+
+  @Override
+  public String scheme() {
+    return ExactTypes.SCHEME;
+  }
+
+  @Override
+  public boolean takes(PaymentPayload payment) {
+    return payment.payload().has("authorization");
+  }
+
+  @Override
+  public int decimals() {
+    return token.decimals();
+  }
 
   @Override
   public PaymentRequirements requirements(BigInteger atomicAmount) {
     ObjectNode extra = Json.object();
-    extra.put("name", name);
-    extra.put("version", version);
+    extra.put("name", token.name());
+    extra.put("version", token.version());
     return new PaymentRequirements(
         ExactTypes.SCHEME,
-        network,
+        token.network(),
         atomicAmount,
-        token.toString(),
+        token.address().toString(),
         payTo.toString(),
         maxTimeoutSeconds,
         extra);
@@ -59,8 +63,8 @@ public record ExactServer(
     String text =
         String.join(
             "|",
-            network,
-            token.lower(),
+            token.network(),
+            token.address().lower(),
             authorization.from().lower(),
             Hex.encode(authorization.nonce()));
     return "exact-" + Hex.encode(Hashes.sha256(text.getBytes(StandardCharsets.UTF_8))).substring(2);

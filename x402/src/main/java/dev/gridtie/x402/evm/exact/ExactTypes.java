@@ -6,9 +6,9 @@ import dev.gridtie.base.Json;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.wire.Fields;
 import dev.gridtie.x402.wire.MalformedPaymentException;
-import dev.gridtie.x402.wire.Networks;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.math.BigInteger;
 import tools.jackson.databind.JsonNode;
@@ -22,9 +22,6 @@ public final class ExactTypes {
       Eip712.typeHash(
           "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,"
               + "bytes32 nonce)");
-
-  private static final int UINT256_DIGITS_MAX = 78;
-  private static final int UINT256_BITS = 256;
 
   private ExactTypes() {}
 
@@ -89,43 +86,13 @@ public final class ExactTypes {
       JsonNode a = Fields.object(json, "authorization");
       return new Payload(
           new Authorization(
-              address(a, "from"),
-              address(a, "to"),
-              uint256(a, "value"),
-              uint256(a, "validAfter"),
-              uint256(a, "validBefore"),
-              bytes(a, "nonce", 32)),
-          bytes(json, "signature", -1));
-    }
-
-    private static EvmAddress address(JsonNode json, String key) throws MalformedPaymentException {
-      try {
-        return EvmAddress.of(Fields.text(json, key));
-      } catch (IllegalArgumentException e) {
-        throw new MalformedPaymentException(
-            key + " must be an address: 0x and 40 hexadecimal digits");
-      }
-    }
-
-    private static BigInteger uint256(JsonNode json, String key) throws MalformedPaymentException {
-      BigInteger value = Fields.decimal(json, key, UINT256_DIGITS_MAX);
-      if (value.bitLength() > UINT256_BITS) {
-        throw new MalformedPaymentException(key + " exceeds 256 bits");
-      }
-      return value;
-    }
-
-    private static byte[] bytes(JsonNode json, String key, int length)
-        throws MalformedPaymentException {
-      try {
-        String text = Fields.text(json, key);
-        return length < 0 ? Hex.decode(text) : Hex.decode(text, length);
-      } catch (IllegalArgumentException e) {
-        throw new MalformedPaymentException(
-            key
-                + " must be 0x and hexadecimal digits"
-                + (length < 0 ? "" : " of " + length + " bytes"));
-      }
+              EvmFields.address(a, "from"),
+              EvmFields.address(a, "to"),
+              EvmFields.uint256(a, "value"),
+              EvmFields.uint256(a, "validAfter"),
+              EvmFields.uint256(a, "validBefore"),
+              EvmFields.bytes(a, "nonce", 32)),
+          EvmFields.signature(json, "signature"));
     }
   }
 
@@ -140,20 +107,7 @@ public final class ExactTypes {
     if (name == null || version == null) {
       throw new MalformedPaymentException("extra must hold the token's EIP-712 name and version");
     }
-    long chainId =
-        Networks.evmChainId(requirements.network())
-            .orElseThrow(
-                () ->
-                    new MalformedPaymentException(
-                        requirements.network() + " is not an EVM network"));
-    return Eip712.domainSeparator(name, version, chainId, asset(requirements));
-  }
-
-  static EvmAddress asset(PaymentRequirements requirements) throws MalformedPaymentException {
-    try {
-      return EvmAddress.of(requirements.asset());
-    } catch (IllegalArgumentException e) {
-      throw new MalformedPaymentException("asset must be an address");
-    }
+    long chainId = EvmFields.chainId(requirements);
+    return Eip712.domainSeparator(name, version, chainId, EvmFields.asset(requirements));
   }
 }

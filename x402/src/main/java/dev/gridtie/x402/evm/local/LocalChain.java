@@ -10,7 +10,9 @@ import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
 import dev.gridtie.x402.evm.EvmChain.UnreachableException;
+import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.JsonRpcChain;
+import dev.gridtie.x402.evm.permit2.Permit2Types;
 import java.io.IOException;
 import java.io.InputStream;
 import java.math.BigInteger;
@@ -20,12 +22,12 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
-import tools.jackson.databind.JsonNode;
+import java.util.Map;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
  * An anvil process whose state outlives it in a file, with test USDC where Base Sepolia has the
- * real one.
+ * real one, and our own Permit2 and x402 contracts at their canonical addresses.
  */
 public final class LocalChain implements AutoCloseable {
   public static final long CHAIN_ID = 84532;
@@ -34,6 +36,37 @@ public final class LocalChain implements AutoCloseable {
   public static final String USDC_NAME = "USDC";
   public static final String USDC_VERSION = "2";
   public static final int USDC_DECIMALS = 6;
+  public static final EvmToken USDC_TOKEN =
+      new EvmToken(NETWORK, USDC, USDC_DECIMALS, USDC_NAME, USDC_VERSION);
+
+  /** A plain coin of 18 decimals, that only Permit2 can move. */
+  public static final EvmToken PEGGED =
+      new EvmToken(
+          NETWORK,
+          EvmAddress.of("0x8AC76a51cc950d9822D68b83fE1Ad97B32Cd580d"),
+          18,
+          "Test Pegged Dollar",
+          "1");
+
+  /** Our contracts, and where the real ones would be. */
+  private static final Map<String, EvmAddress> CONTRACTS =
+      Map.of(
+          "TestUSDC",
+          USDC,
+          "TestToken18",
+          PEGGED.address(),
+          "TestPermit2",
+          Permit2Types.PERMIT2,
+          "TestX402ExactProxy",
+          Permit2Types.EXACT_PROXY,
+          "TestX402UptoProxy",
+          Permit2Types.UPTO_PROXY,
+          "TestX402Batch",
+          EvmAddress.of("0x4020074e9dF2ce1deE5A9C1b5c3f541D02a10003"),
+          "TestERC3009Collector",
+          EvmAddress.of("0x4020806089470a89826cB9fB1f4059150b550004"),
+          "TestPermit2Collector",
+          EvmAddress.of("0x4020425FAf3B746C082C2f942b4E5159887B0005"));
 
   private static final Duration START_PATIENCE = Duration.ofSeconds(30);
   private static final String TEN_ETHER = "0x8ac7230489e80000";
@@ -84,7 +117,7 @@ public final class LocalChain implements AutoCloseable {
     LocalChain chain = new LocalChain(process, rpc, url);
     try {
       chain.awaitStart(log);
-      chain.placeCoin();
+      chain.placeContracts();
       return chain;
     } catch (IOException | UnreachableException | RefusedException | RuntimeException e) {
       process.close();
@@ -129,16 +162,21 @@ public final class LocalChain implements AutoCloseable {
     }
   }
 
-  private void placeCoin() throws IOException, UnreachableException, RefusedException {
-    if (rpc.code(USDC).length > 0) {
-      return;
-    }
-    try (InputStream in = LocalChain.class.getResourceAsStream("TestUSDC.json")) {
-      if (in == null) {
-        throw new IOException("the test coin is missing from this build");
+  private void placeContracts() throws IOException, UnreachableException, RefusedException {
+    for (var contract : CONTRACTS.entrySet()) {
+      if (rpc.code(contract.getValue()).length == 0) {
+        rpc.ask("anvil_setCode", contract.getValue().lower(), runtime(contract.getKey()));
       }
-      JsonNode artifact = Json.trusted(new String(in.readAllBytes(), UTF_8));
-      rpc.ask("anvil_setCode", USDC.lower(), artifact.path("runtime").asString());
+    }
+  }
+
+  /** The code of one of our contracts. */
+  private static String runtime(String name) throws IOException {
+    try (InputStream in = LocalChain.class.getResourceAsStream(name + ".json")) {
+      if (in == null) {
+        throw new IOException("the contract " + name + " is missing from this build");
+      }
+      return Json.trusted(new String(in.readAllBytes(), UTF_8)).path("runtime").asString();
     }
   }
 
@@ -150,11 +188,47 @@ public final class LocalChain implements AutoCloseable {
   /** Mints test USDC, and returns when it is there. */
   public void mint(EvmAddress account, BigInteger atomic)
       throws UnreachableException, RefusedException {
+    mint(USDC_TOKEN, account, atomic);
+  }
+
+  /** Mints a test coin, and returns when it is there. */
+  public void mint(EvmToken token, EvmAddress account, BigInteger atomic)
+      throws UnreachableException, RefusedException {
+    send(
+        rpc.ask("eth_accounts").path(0).asString(),
+        token.address(),
+        Abi.call("mint(address,uint256)", Abi.word(account), Abi.word(atomic)));
+  }
+
+  /**
+   * Lets Permit2 move an account's coins, in the account's name and without its key: what a wallet
+   * does once with an approval.
+   */
+  public void allowPermit2(EvmToken token, EvmAddress account)
+      throws UnreachableException, RefusedException {
+    as(
+        account,
+        token.address(),
+        Abi.call(
+            "approve(address,uint256)",
+            Abi.word(Permit2Types.PERMIT2),
+            Abi.word(BigInteger.ONE.shiftLeft(256).subtract(BigInteger.ONE))));
+  }
+
+  /** Sends a call in an account's name, without its key. */
+  public void as(EvmAddress account, EvmAddress to, byte[] data)
+      throws UnreachableException, RefusedException {
+    giveGas(account);
+    rpc.ask("anvil_impersonateAccount", account.lower());
+    send(account.lower(), to, data);
+  }
+
+  private void send(String from, EvmAddress to, byte[] data)
+      throws UnreachableException, RefusedException {
     ObjectNode transaction = Json.object();
-    transaction.put("from", rpc.ask("eth_accounts").path(0).asString());
-    transaction.put("to", USDC.lower());
-    transaction.put(
-        "data", Hex.encode(Abi.call("mint(address,uint256)", Abi.word(account), Abi.word(atomic))));
+    transaction.put("from", from);
+    transaction.put("to", to.lower());
+    transaction.put("data", Hex.encode(data));
     awaitMined(rpc.ask("eth_sendTransaction", transaction).asString());
   }
 
@@ -176,7 +250,14 @@ public final class LocalChain implements AutoCloseable {
 
   /** Test USDC that an account holds, in atomic units. */
   public BigInteger usdc(EvmAddress account) throws UnreachableException, RefusedException {
-    return Abi.uint(rpc.call(account, USDC, Abi.call("balanceOf(address)", Abi.word(account))));
+    return balance(USDC_TOKEN, account);
+  }
+
+  /** What an account holds of a test coin, in atomic units. */
+  public BigInteger balance(EvmToken token, EvmAddress account)
+      throws UnreachableException, RefusedException {
+    return Abi.uint(
+        rpc.call(account, token.address(), Abi.call("balanceOf(address)", Abi.word(account))));
   }
 
   public EvmChain rpc() {

@@ -8,9 +8,12 @@ import dev.gridtie.testkit.FaultyProxy;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.JsonRpcChain;
-import dev.gridtie.x402.evm.Sender;
+import dev.gridtie.x402.evm.SenderPool;
+import dev.gridtie.x402.evm.Settler;
 import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.evm.exact.ExactTypes.Authorization;
 import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
@@ -56,7 +59,6 @@ class ExactFacilitatorIT {
 
   private final SecureRandom random = new SecureRandom();
   private EvmKey buyer;
-  private Sender sender;
   private ExactFacilitator facilitator;
   private PaymentRequirements requirements;
 
@@ -89,11 +91,18 @@ class ExactFacilitatorIT {
     chain.giveGas(gasKey.address());
     chain.mint(buyer.address(), BigInteger.valueOf(1_000_000));
     JsonRpcChain rpc = new JsonRpcChain(proxy.url(), Duration.ofMillis(1500));
-    sender = new Sender(rpc, LocalChain.CHAIN_ID, gasKey, FEE_CAP);
-    facilitator = new ExactFacilitator(rpc, sender, InstantSource.system(), Duration.ofSeconds(2));
+    facilitator = facilitator(rpc, gasKey, FEE_CAP);
     requirements =
-        new ExactServer(LocalChain.NETWORK, LocalChain.USDC, 6, "USDC", "2", PAYEE, 60)
+        new ExactServer(
+                new EvmToken(LocalChain.NETWORK, LocalChain.USDC, 6, "USDC", "2"), PAYEE, 60)
             .requirements(PRICE);
+  }
+
+  private static ExactFacilitator facilitator(EvmChain on, EvmKey gas, BigInteger feeCap) {
+    SenderPool senders =
+        SenderPool.of(on, LocalChain.CHAIN_ID, List.of(gas), feeCap, InstantSource.system());
+    return new ExactFacilitator(
+        on, new Settler(on, senders, Duration.ofSeconds(2)), InstantSource.system());
   }
 
   private PaymentPayload pay() throws Exception {
@@ -212,11 +221,14 @@ class ExactFacilitatorIT {
   void aTokenThatIsNoContractAndANameThatIsNotItsOwnAreRefused() throws Exception {
     requirements =
         new ExactServer(
-                LocalChain.NETWORK, EvmKey.random(random).address(), 6, "USDC", "2", PAYEE, 60)
+                new EvmToken(LocalChain.NETWORK, EvmKey.random(random).address(), 6, "USDC", "2"),
+                PAYEE,
+                60)
             .requirements(PRICE);
     assertThat(refusal(pay())).isEqualTo("asset_not_deployed_contract");
     requirements =
-        new ExactServer(LocalChain.NETWORK, LocalChain.USDC, 6, "USD Coin", "2", PAYEE, 60)
+        new ExactServer(
+                new EvmToken(LocalChain.NETWORK, LocalChain.USDC, 6, "USD Coin", "2"), PAYEE, 60)
             .requirements(PRICE);
     assertThat(refusal(pay())).isEqualTo("invalid_exact_evm_token_name_mismatch");
   }
@@ -309,12 +321,7 @@ class ExactFacilitatorIT {
   void somebodyElseBringingTheSameAuthorisationSettlesItAllTheSame() throws Exception {
     EvmKey otherKey = EvmKey.random(random);
     chain.giveGas(otherKey.address());
-    ExactFacilitator other =
-        new ExactFacilitator(
-            chain.rpc(),
-            new Sender(chain.rpc(), LocalChain.CHAIN_ID, otherKey, FEE_CAP),
-            InstantSource.system(),
-            Duration.ofSeconds(2));
+    ExactFacilitator other = facilitator(chain.rpc(), otherKey, FEE_CAP);
     PaymentPayload payment = pay();
     proxy.behave(
         (method, forward) -> {
@@ -332,9 +339,7 @@ class ExactFacilitatorIT {
 
   @Test
   void gasAboveTheCapIsNotPaid() throws Exception {
-    Sender stingy = new Sender(chain.rpc(), LocalChain.CHAIN_ID, gasKey, BigInteger.ONE);
-    ExactFacilitator f =
-        new ExactFacilitator(chain.rpc(), stingy, InstantSource.system(), Duration.ofSeconds(2));
+    ExactFacilitator f = facilitator(chain.rpc(), gasKey, BigInteger.ONE);
     assertThat(f.settle(pay(), requirements, t -> {}))
         .isInstanceOfSatisfying(
             Settlement.Failed.class,

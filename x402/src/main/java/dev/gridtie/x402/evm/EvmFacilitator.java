@@ -1,0 +1,182 @@
+package dev.gridtie.x402.evm;
+
+import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.EvmChain.UnreachableException;
+import dev.gridtie.x402.facilitator.PaymentRefusedException;
+import dev.gridtie.x402.facilitator.PaymentScheme;
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import dev.gridtie.x402.wire.Refusal;
+import java.math.BigInteger;
+import java.time.InstantSource;
+import java.util.function.Consumer;
+
+/**
+ * What the facilitators of all EVM schemes share: guards that every payment passes, and settling by
+ * one transaction. A scheme adds its own guards and its {@link Movement}.
+ */
+public abstract class EvmFacilitator implements PaymentScheme {
+  /** A payment must stay valid at least this much longer: the time that settling may take. */
+  public static final long VALID_SECONDS_MIN = 6;
+
+  private final EvmChain chain;
+  private final Settler settler;
+  private final InstantSource clock;
+  private final PayerSignatures signatures;
+
+  protected EvmFacilitator(EvmChain chain, Settler settler, InstantSource clock) {
+    this.chain = chain;
+    this.settler = settler;
+    this.clock = clock;
+    this.signatures = new PayerSignatures(chain, settler.senders().first());
+  }
+
+  protected final EvmChain chain() {
+    return chain;
+  }
+
+  protected final PayerSignatures signatures() {
+    return signatures;
+  }
+
+  protected final SenderPool senders() {
+    return settler.senders();
+  }
+
+  protected final BigInteger now() {
+    return BigInteger.valueOf(clock.instant().getEpochSecond());
+  }
+
+  /** The scheme's guards, in the order of its specification; gives the payer. */
+  protected abstract String requireValid(PaymentPayload payment, PaymentRequirements requirements)
+      throws PaymentRefusedException, UnreachableException, RefusedException;
+
+  /** What the payment moves. */
+  protected abstract Movement movement(PaymentPayload payment, PaymentRequirements requirements)
+      throws MalformedPaymentException, UnreachableException, RefusedException;
+
+  @Override
+  public final Verdict verify(PaymentPayload payment, PaymentRequirements requirements)
+      throws UnreachableException {
+    try {
+      return new Verdict.Valid(requireValid(payment, requirements));
+    } catch (PaymentRefusedException e) {
+      return new Verdict.Invalid(e.why());
+    } catch (RefusedException e) {
+      return new Verdict.Invalid(
+          new Refusal("unexpected_verify_error", "the chain refused: " + e.getMessage()));
+    }
+  }
+
+  @Override
+  public Settlement settle(
+      PaymentPayload payment,
+      PaymentRequirements requirements,
+      Consumer<SignedTransaction> beforeSending) {
+    try {
+      return settler.settle(movement(payment, requirements), beforeSending);
+    } catch (MalformedPaymentException e) {
+      return new Settlement.Failed(new Refusal("invalid_payload", e.getMessage()));
+    } catch (UnreachableException | RefusedException e) {
+      return new Settlement.Failed(
+          new Refusal("unexpected_settle_error", "the chain is out of reach: " + e.getMessage()));
+    }
+  }
+
+  @Override
+  public final Settlement reconcile(
+      PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent) {
+    try {
+      return settler.reconcile(movement(payment, requirements), sent);
+    } catch (MalformedPaymentException e) {
+      return new Settlement.Failed(new Refusal("invalid_payload", e.getMessage()));
+    } catch (UnreachableException | RefusedException e) {
+      return new Settlement.Unknown(String.valueOf(e.getMessage()));
+    }
+  }
+
+  // Guards that several schemes have
+
+  protected static void requireScheme(
+      String scheme, String code, PaymentPayload payment, PaymentRequirements requirements)
+      throws PaymentRefusedException {
+    if (!payment.scheme().equals(scheme) || !requirements.scheme().equals(scheme)) {
+      throw new PaymentRefusedException(code, "the scheme is not " + scheme);
+    }
+  }
+
+  protected static void requireNetwork(
+      String code, PaymentPayload payment, PaymentRequirements requirements)
+      throws PaymentRefusedException {
+    if (!payment.network().equals(requirements.network())) {
+      throw new PaymentRefusedException(
+          code,
+          "the payment is for "
+              + payment.network()
+              + ", and "
+              + requirements.network()
+              + " was asked");
+    }
+  }
+
+  protected static void requirePayee(String code, EvmAddress to, PaymentRequirements requirements)
+      throws PaymentRefusedException {
+    if (!to.lower().equalsIgnoreCase(requirements.payTo())) {
+      throw new PaymentRefusedException(
+          code, "the authorisation pays somebody else; pay " + requirements.payTo());
+    }
+  }
+
+  /** Valid now, and long enough to be settled. */
+  protected final void requireWindow(
+      BigInteger validAfter, BigInteger until, String early, String late)
+      throws PaymentRefusedException {
+    if (until.compareTo(now().add(BigInteger.valueOf(VALID_SECONDS_MIN))) < 0) {
+      throw new PaymentRefusedException(
+          late,
+          "the authorisation has expired, or does within "
+              + VALID_SECONDS_MIN
+              + " s; sign a new one");
+    }
+    if (validAfter.compareTo(now()) > 0) {
+      throw new PaymentRefusedException(early, "the authorisation is not valid yet");
+    }
+  }
+
+  protected static void requireAmount(
+      String code, BigInteger authorised, PaymentRequirements requirements)
+      throws PaymentRefusedException {
+    if (!authorised.equals(requirements.amount())) {
+      throw new PaymentRefusedException(
+          code,
+          "the authorisation is for "
+              + authorised
+              + " atomic units, and the price is "
+              + requirements.amount());
+    }
+  }
+
+  /** The token's contract, which must be one. */
+  protected final EvmAddress requireToken(PaymentRequirements requirements)
+      throws PaymentRefusedException, UnreachableException, RefusedException {
+    EvmAddress token;
+    try {
+      token = EvmAddress.of(requirements.asset());
+    } catch (IllegalArgumentException e) {
+      throw new PaymentRefusedException("invalid_payment_requirements", "asset must be an address");
+    }
+    if (chain.code(token).length == 0) {
+      throw new PaymentRefusedException(
+          "asset_not_deployed_contract", "there is no contract at " + token + " on this chain");
+    }
+    return token;
+  }
+
+  /** What an account holds of a token. */
+  protected final BigInteger balance(EvmAddress token, EvmAddress account)
+      throws UnreachableException, RefusedException {
+    return Abi.uint(
+        chain.call(senders().first(), token, Abi.call("balanceOf(address)", Abi.word(account))));
+  }
+}

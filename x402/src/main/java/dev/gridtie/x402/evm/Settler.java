@@ -1,0 +1,162 @@
+package dev.gridtie.x402.evm;
+
+import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.EvmChain.UnreachableException;
+import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
+import dev.gridtie.x402.wire.Refusal;
+import java.math.BigInteger;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
+
+/**
+ * Brings payments' transactions to the chain and finds out what became of them. What is not known
+ * is unknown, never failed: only the chain says that money has not moved.
+ */
+public final class Settler {
+  private static final Duration POLL_FIRST = Duration.ofMillis(20);
+  private static final Duration POLL_MAX = Duration.ofSeconds(1);
+
+  private final EvmChain chain;
+  private final SenderPool senders;
+  private final Duration patience;
+
+  /**
+   * @param patience how long {@link #settle} waits for a transaction to be mined
+   */
+  public Settler(EvmChain chain, SenderPool senders, Duration patience) {
+    this.chain = chain;
+    this.senders = senders;
+    this.patience = patience;
+  }
+
+  SenderPool senders() {
+    return senders;
+  }
+
+  /**
+   * Sends a transaction and waits for its end, for a bounded time.
+   *
+   * @param beforeSending writes it down durably; called before it is sent, or not at all
+   */
+  public Settlement settle(Movement movement, Consumer<SignedTransaction> beforeSending) {
+    Optional<Sender> sender = senders.take(movement);
+    if (sender.isEmpty()) {
+      return new Settlement.Failed(
+          new Refusal(
+              movement.codes().transactionFailed(),
+              "the key that alone may bring this payment to the chain is not here"));
+    }
+    try {
+      return settle(movement, sender.get(), beforeSending);
+    } finally {
+      SenderPool.giveBack(sender.get());
+    }
+  }
+
+  private Settlement settle(
+      Movement movement, Sender sender, Consumer<SignedTransaction> beforeSending) {
+    AtomicReference<SignedTransaction> noted = new AtomicReference<>();
+    try {
+      SignedTransaction sent =
+          sender.send(
+              movement.to(),
+              movement.data(),
+              signed -> {
+                beforeSending.accept(signed);
+                noted.set(signed);
+              });
+      return await(movement, sent);
+    } catch (Sender.FeeCapException e) {
+      return new Settlement.Failed(
+          new Refusal("unexpected_settle_error", "gas is too expensive now: " + e.getMessage()));
+    } catch (RefusedException e) {
+      SignedTransaction sent = noted.get();
+      return sent == null
+          ? new Settlement.Failed(
+              new Refusal(
+                  movement.codes().transactionFailed(),
+                  "the chain refused the transfer: " + e.getMessage()))
+          : reconcile(movement, sent);
+    } catch (UnreachableException e) {
+      return noted.get() == null
+          ? new Settlement.Failed(
+              new Refusal(
+                  "unexpected_settle_error", "the chain is out of reach: " + e.getMessage()))
+          : new Settlement.Unknown(String.valueOf(e.getMessage()));
+    }
+  }
+
+  private Settlement await(Movement movement, SignedTransaction sent) {
+    long end = System.nanoTime() + patience.toNanos();
+    Duration pause = POLL_FIRST;
+    while (true) {
+      try {
+        Optional<EvmChain.Receipt> receipt = chain.receipt(sent.hash());
+        if (receipt.isPresent()) {
+          return reconcile(movement, sent);
+        }
+        if (System.nanoTime() > end) {
+          return new Settlement.Unknown("not mined within " + patience.toSeconds() + " s");
+        }
+        Thread.sleep(pause);
+        pause = pause.multipliedBy(2).compareTo(POLL_MAX) > 0 ? POLL_MAX : pause.multipliedBy(2);
+      } catch (UnreachableException | RefusedException e) {
+        return new Settlement.Unknown(String.valueOf(e.getMessage()));
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return new Settlement.Unknown("interrupted");
+      }
+    }
+  }
+
+  /** Finds out, once, what became of a transaction; sends it again where the chain has lost it. */
+  public Settlement reconcile(Movement movement, SignedTransaction sent) {
+    try {
+      Optional<Sender> sender = senders.of(sent.from());
+      Optional<EvmChain.Receipt> own = chain.receipt(sent.hash());
+      if (own.isPresent()) {
+        sender.ifPresent(s -> s.mined(sent));
+      }
+      if (own.isPresent() && own.get().succeeded()) {
+        return movement.moved(own.get())
+            ? movement.settled(own.get())
+            : failed(
+                movement.codes().eventMismatch(),
+                sent,
+                "succeeded without the expected Transfer event");
+      }
+      if (movement.isUsed(sent.from())) {
+        sender.ifPresent(s -> s.resolved(sent));
+        return movement
+            .movedBy(sent)
+            .<Settlement>map(movement::settled)
+            .orElseGet(
+                () ->
+                    new Settlement.Failed(
+                        new Refusal(
+                            movement.codes().used(),
+                            "the authorisation was cancelled or used before this payment")));
+      }
+      if (own.isPresent()) {
+        return failed(movement.codes().transactionFailed(), sent, "reverted");
+      }
+      if (BigInteger.valueOf(chain.latestBlock().timestamp()).compareTo(movement.deadline()) >= 0) {
+        sender.ifPresent(s -> s.resolved(sent));
+        return new Settlement.Failed(
+            new Refusal(movement.codes().expired(), "expired before it was mined"));
+      }
+      if (sender.isPresent()) {
+        sender.get().sendAgain(sent);
+      }
+      return new Settlement.Unknown("sent again, not mined yet");
+    } catch (UnreachableException | RefusedException e) {
+      return new Settlement.Unknown(String.valueOf(e.getMessage()));
+    }
+  }
+
+  private static Settlement failed(String code, SignedTransaction sent, String what) {
+    return new Settlement.Failed(new Refusal(code, "transaction " + sent.hash() + " " + what));
+  }
+}
