@@ -21,6 +21,8 @@ import dev.gridtie.gateway.catalog.Prices;
 import dev.gridtie.gateway.edge.EdgeServer;
 import dev.gridtie.gateway.edge.Services;
 import dev.gridtie.gateway.gate.DeskParts;
+import dev.gridtie.gateway.gate.Exposure;
+import dev.gridtie.gateway.gate.Offers;
 import dev.gridtie.gateway.gate.PaymentDesk;
 import dev.gridtie.gateway.gate.PaymentStore;
 import dev.gridtie.gateway.provider.EngineSource;
@@ -31,7 +33,6 @@ import dev.gridtie.gateway.relay.HedgeBudget;
 import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.route.Affinity;
 import dev.gridtie.gateway.route.Router;
-import dev.gridtie.gateway.till.Till;
 import dev.gridtie.gateway.watch.AccessLog;
 import dev.gridtie.gateway.watch.Aside;
 import dev.gridtie.gateway.watch.Metrics;
@@ -44,14 +45,8 @@ import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.SpendingCaps;
 import dev.gridtie.x402.evm.EvmAddress;
-import dev.gridtie.x402.evm.EvmChain;
-import dev.gridtie.x402.evm.EvmKey;
-import dev.gridtie.x402.evm.JsonRpcChain;
-import dev.gridtie.x402.evm.Sender;
 import dev.gridtie.x402.evm.exact.ExactClient;
-import dev.gridtie.x402.evm.exact.ExactFacilitator;
-import dev.gridtie.x402.evm.exact.ExactServer;
-import dev.gridtie.x402.wire.Networks;
+import dev.gridtie.x402.facilitator.Facilitator;
 import io.opentelemetry.api.common.AttributeKey;
 import io.opentelemetry.api.common.Attributes;
 import io.opentelemetry.exporter.otlp.http.trace.OtlpHttpSpanExporter;
@@ -77,9 +72,11 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Deque;
 import java.util.EnumSet;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -91,7 +88,7 @@ import java.util.function.BooleanSupplier;
 final class Gateway implements AutoCloseable {
   private final Deque<AutoCloseable> parts = new ArrayDeque<>();
   private int port;
-  private String gasPayer = "";
+  private List<String> gasPayers = List.of();
 
   private Gateway() {}
 
@@ -125,32 +122,26 @@ final class Gateway implements AutoCloseable {
   private void wire(GatewayConfig config, Home home, Install install) throws IOException {
     home.create();
     Database database = opened(Database.open(Database.file(home.path()), Gateway::schema));
-    GatewayConfig.Chain c = config.chain();
-    EvmChain chain =
-        new JsonRpcChain(URI.create(c.rpc()), Duration.ofSeconds(c.rpcTimeoutSeconds()));
-    EvmKey gasKey = home.evmKey("facilitator");
-    gasPayer = gasKey.address().toString();
-    long chainId =
-        Networks.evmChainId(c.network())
-            .orElseThrow(
-                () ->
-                    new IOException(
-                        "chain.network must be eip155 and a chain id, not " + c.network()));
-    EvmAddress payTo = address("payTo", config.payTo());
-    EvmAddress token = address("chain.token", c.token());
-    Sender sender = new Sender(chain, chainId, gasKey, c.feeCapWei());
-    ExactFacilitator facilitator =
-        new ExactFacilitator(
-            chain, sender, InstantSource.system(), Duration.ofSeconds(c.settleTimeoutSeconds()));
-    ExactServer charge =
-        new ExactServer(
-            c.network(),
-            token,
-            c.decimals(),
-            c.tokenName(),
-            c.tokenVersion(),
-            payTo,
-            c.validSeconds());
+    EvmAddress payTo = EvmWiring.address("payTo", config.payTo());
+    Map<String, EvmWiring> chains = new LinkedHashMap<>();
+    List<Offers.Offer> offered = new ArrayList<>();
+    for (GatewayConfig.Chain coin : config.allChains()) {
+      EvmWiring wiring = chains.get(coin.network());
+      if (wiring == null) {
+        wiring = new EvmWiring(coin, home, CLOCK);
+        chains.put(coin.network(), wiring);
+      }
+      offered.addAll(wiring.offers(coin, payTo));
+    }
+    Offers offers = new Offers(offered);
+    Facilitator facilitator =
+        new Facilitator(chains.values().stream().flatMap(w -> w.kinds().stream()).toList());
+    gasPayers =
+        chains.values().stream()
+            .flatMap(w -> w.senders().addresses().stream())
+            .map(EvmAddress::toString)
+            .distinct()
+            .toList();
     Vertx vertx = Vertx.vertx(new VertxOptions().setPreferNativeTransport(true));
     opened(() -> vertx.close().toCompletionStage().toCompletableFuture().get(2, TimeUnit.SECONDS));
     HttpClient client = upstreamClient(vertx);
@@ -170,12 +161,10 @@ final class Gateway implements AutoCloseable {
         new PaymentDesk(
             new DeskParts(
                 database,
-                charge,
+                offers,
                 facilitator,
-                chain,
-                sender,
+                new Exposure(config.exposureCaps()),
                 relay,
-                new Till(c.network() + ":" + token.lower(), payTo.lower()),
                 new ReceiptSigner(home.receiptKey()),
                 CLOCK,
                 random,
@@ -202,7 +191,7 @@ final class Gateway implements AutoCloseable {
                     new Affinity(CLOCK),
                     relay,
                     desk,
-                    charge,
+                    offers,
                     keys,
                     usage,
                     new AnswerCache(config.cachePolicy(), CLOCK),
@@ -217,7 +206,7 @@ final class Gateway implements AutoCloseable {
                     Duration.ofSeconds(l.bodySeconds()),
                     l.concurrent(),
                     Duration.ofSeconds(120)),
-                health(chain, chainId, own)));
+                health(chains.values(), own)));
     port =
         edge.listen(
             config.hostOrLoopback(),
@@ -281,18 +270,12 @@ final class Gateway implements AutoCloseable {
   }
 
   private static Map<String, BooleanSupplier> health(
-      EvmChain chain, long chainId, List<Model> models) {
+      Collection<EvmWiring> chains, List<Model> models) {
     return Map.of(
         "engine",
-            () -> models.stream().allMatch(m -> m.endpoints().stream().allMatch(Endpoint::isReady)),
+        () -> models.stream().allMatch(m -> m.endpoints().stream().allMatch(Endpoint::isReady)),
         "chain",
-            () -> {
-              try {
-                return chain.chainId() == chainId;
-              } catch (EvmChain.UnreachableException | EvmChain.RefusedException e) {
-                return false;
-              }
-            });
+        () -> chains.stream().allMatch(EvmWiring::isWell));
   }
 
   /** Other gateways are paid from a wallet of this home, within limits, and remembered on disk. */
@@ -313,14 +296,6 @@ final class Gateway implements AutoCloseable {
                   List.of(config.chain().token())));
       return new UpstreamPayment(payer, caps);
     };
-  }
-
-  private static EvmAddress address(String key, String value) throws IOException {
-    try {
-      return EvmAddress.of(value);
-    } catch (IllegalArgumentException e) {
-      throw new IOException(key + " must be an address: 0x and 40 hexadecimal digits");
-    }
   }
 
   private Model model(
@@ -413,8 +388,8 @@ final class Gateway implements AutoCloseable {
   }
 
   /** The address that pays for gas. */
-  String gasPayer() {
-    return gasPayer;
+  List<String> gasPayers() {
+    return gasPayers;
   }
 
   int port() {

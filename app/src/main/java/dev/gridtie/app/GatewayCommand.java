@@ -39,7 +39,9 @@ final class GatewayCommand implements Callable<Integer> {
                 }));
     System.out.println("ready http://" + read.hostOrLoopback() + ":" + gateway.port());
     System.out.println(
-        "gas is paid by " + gateway.gasPayer() + ": it needs some of the chain's coin");
+        "gas is paid by "
+            + String.join(" and ", gateway.gasPayers())
+            + ": it needs some of the chain's coin");
     System.out.flush();
     stopped.await();
     return 0;

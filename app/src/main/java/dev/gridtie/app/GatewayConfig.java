@@ -1,11 +1,14 @@
 package dev.gridtie.app;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.cache.CachePolicy;
+import dev.gridtie.gateway.gate.Exposure;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -22,6 +25,10 @@ import org.jspecify.annotations.Nullable;
  * @param cache whether answers are kept for those who ask the very same
  * @param traces where spans are sent, by OTLP over HTTP: {@code http://…/v1/traces}
  * @param tracePrompts whether spans hold what was asked and answered, clipped; off unless asked for
+ * @param chains further chains or coins that payments may come by; the 402 offers them in this
+ *     order, after {@code chain}
+ * @param exposure what payers may owe until their answers are settled, where a scheme settles after
+ *     the answer
  * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
 record GatewayConfig(
@@ -36,21 +43,114 @@ record GatewayConfig(
     @Nullable Cache cache,
     @Nullable String traces,
     boolean tracePrompts,
-    @Nullable Limits limits) {
+    @Nullable Limits limits,
+    @Nullable List<Chain> chains,
+    @Nullable ExposureLimits exposure) {
+
+  GatewayConfig(
+      @Nullable String host,
+      int port,
+      @Nullable String publicUrl,
+      String payTo,
+      Chain chain,
+      List<Model> models,
+      @Nullable String catalog,
+      int hedgePercent,
+      @Nullable Cache cache,
+      @Nullable String traces,
+      boolean tracePrompts,
+      @Nullable Limits limits) {
+    this(
+        host,
+        port,
+        publicUrl,
+        payTo,
+        chain,
+        models,
+        catalog,
+        hedgePercent,
+        cache,
+        traces,
+        tracePrompts,
+        limits,
+        null,
+        null);
+  }
+
+  /** The same with other ways to pay. */
+  GatewayConfig withChains(Chain newChain, List<Chain> newChains, @Nullable ExposureLimits owed) {
+    return new GatewayConfig(
+        host,
+        port,
+        publicUrl,
+        payTo,
+        newChain,
+        models,
+        catalog,
+        hedgePercent,
+        cache,
+        traces,
+        tracePrompts,
+        limits,
+        newChains,
+        owed);
+  }
+
+  /** All chains and coins, the first first. */
+  List<Chain> allChains() {
+    List<Chain> all = new ArrayList<>();
+    all.add(chain);
+    if (chains != null) {
+      all.addAll(chains);
+    }
+    return all;
+  }
+
+  /**
+   * What may be owed, in dollars.
+   *
+   * @param newPayerUsd by somebody who has never paid
+   * @param payerUsd by anybody
+   * @param totalUsd by all together
+   */
+  record ExposureLimits(
+      @Nullable String newPayerUsd, @Nullable String payerUsd, @Nullable String totalUsd) {}
+
+  Exposure.Caps exposureCaps() throws IOException {
+    Exposure.Caps usual = Exposure.Caps.DEFAULT;
+    return exposure == null
+        ? usual
+        : new Exposure.Caps(
+            usd("exposure.newPayerUsd", exposure.newPayerUsd(), usual.newPayer()),
+            usd("exposure.payerUsd", exposure.payerUsd(), usual.payer()),
+            usd("exposure.totalUsd", exposure.totalUsd(), usual.total()));
+  }
+
+  private static PicoUsd usd(String key, @Nullable String value, PicoUsd usual) throws IOException {
+    try {
+      return value == null ? usual : PicoUsd.ofDollars(value);
+    } catch (IllegalArgumentException e) {
+      throw new IOException(key + " must be dollars, such as 0.10, not " + value);
+    }
+  }
 
   /**
    * Where payments settle.
    *
    * @param rpc the chain's JSON-RPC
    * @param network CAIP-2, {@code eip155:…}
-   * @param token the coin's contract, which must speak EIP-3009
+   * @param token the coin's contract
    * @param tokenName its EIP-712 name
    * @param tokenVersion its EIP-712 version
-   * @param decimals its own, at most 12
+   * @param decimals its own
    * @param feeCapGwei the most that is paid for a unit of gas
    * @param rpcTimeoutSeconds for one call
    * @param settleTimeoutSeconds how long a client waits for its payment to be mined
    * @param validSeconds how long a payment must be valid
+   * @param schemes how payments in this coin are taken, in the order they are offered: {@code
+   *     exact} (the coin must speak EIP-3009), {@code exact-permit2}, {@code upto}; {@code exact}
+   *     where left out
+   * @param signingKeys how many keys bring transactions to this chain, each with its own queue
    */
   record Chain(
       @JsonProperty(required = true) String rpc,
@@ -62,9 +162,56 @@ record GatewayConfig(
       long feeCapGwei,
       long rpcTimeoutSeconds,
       long settleTimeoutSeconds,
-      long validSeconds) {
+      long validSeconds,
+      List<String> schemes,
+      int signingKeys) {
+
+    Chain(
+        String rpc,
+        String network,
+        String token,
+        String tokenName,
+        String tokenVersion,
+        int decimals,
+        long feeCapGwei,
+        long rpcTimeoutSeconds,
+        long settleTimeoutSeconds,
+        long validSeconds) {
+      this(
+          rpc,
+          network,
+          token,
+          tokenName,
+          tokenVersion,
+          decimals,
+          feeCapGwei,
+          rpcTimeoutSeconds,
+          settleTimeoutSeconds,
+          validSeconds,
+          List.of(),
+          1);
+    }
+
+    /** The same with other schemes. */
+    Chain withSchemes(List<String> newSchemes) {
+      return new Chain(
+          rpc,
+          network,
+          token,
+          tokenName,
+          tokenVersion,
+          decimals,
+          feeCapGwei,
+          rpcTimeoutSeconds,
+          settleTimeoutSeconds,
+          validSeconds,
+          newSchemes,
+          signingKeys);
+    }
 
     Chain {
+      schemes = schemes == null || schemes.isEmpty() ? List.of("exact") : List.copyOf(schemes);
+      signingKeys = signingKeys == 0 ? 1 : signingKeys;
       feeCapGwei = feeCapGwei == 0 ? 500 : feeCapGwei;
       rpcTimeoutSeconds = rpcTimeoutSeconds == 0 ? 10 : rpcTimeoutSeconds;
       settleTimeoutSeconds = settleTimeoutSeconds == 0 ? 30 : settleTimeoutSeconds;

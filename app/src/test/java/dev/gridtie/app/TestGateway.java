@@ -9,6 +9,7 @@ import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.Verifier;
 import dev.gridtie.testkit.FaultyProxy;
 import dev.gridtie.x402.client.Payer;
+import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.exact.ExactClient;
@@ -188,10 +189,22 @@ final class TestGateway implements AutoCloseable {
 
   /** Signs what a 402 asks for: the payment header's value. */
   String payFor(HttpResponse<String> unpaid, EvmKey key) {
+    return payFor(unpaid, new ExactClient(key, InstantSource.system(), new SecureRandom()), "");
+  }
+
+  /**
+   * Signs what a 402 asks for, in one way.
+   *
+   * @param asset the coin to pay in; empty for any
+   */
+  String payFor(HttpResponse<String> unpaid, PaymentSigner signer, String asset) {
     Payer payer =
         new Payer(
-            List.of(new ExactClient(key, InstantSource.system(), new SecureRandom())),
-            new Payer.Limits(BigInteger.valueOf(1_000_000), List.of(NETWORK), List.of()));
+            List.of(signer),
+            new Payer.Limits(
+                BigInteger.TEN.pow(18),
+                List.of(NETWORK),
+                asset.isEmpty() ? List.of() : List.of(asset)));
     return switch (payer.decide(
         Optional.of(unpaid.headers().firstValue(Headers.PAYMENT_REQUIRED).orElseThrow()),
         new byte[0])) {

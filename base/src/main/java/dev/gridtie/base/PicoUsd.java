@@ -11,6 +11,9 @@ public record PicoUsd(BigInteger pico) implements Comparable<PicoUsd> {
   /** Decimal digits between a dollar and the unit. */
   public static final int SCALE = 12;
 
+  /** The most decimals that a token may have. */
+  public static final int DECIMALS_MAX = 36;
+
   public static final PicoUsd ZERO = new PicoUsd(BigInteger.ZERO);
 
   public PicoUsd {
@@ -38,17 +41,24 @@ public record PicoUsd(BigInteger pico) implements Comparable<PicoUsd> {
   }
 
   /**
-   * The value of atomic units of a dollar token with {@code decimals} decimals (at most 12): exact.
+   * The value of atomic units of a dollar token: exact up to 12 decimals, and of a finer token
+   * rounded down, so that what is credited never exceeds what came.
    */
   public static PicoUsd ofAtomic(BigInteger atomic, int decimals) {
-    return new PicoUsd(atomic.multiply(BigInteger.TEN.pow(scaleAbove(decimals))));
+    return new PicoUsd(
+        decimals > SCALE
+            ? atomic.divide(atomsAPico(decimals))
+            : atomic.multiply(picosAnAtom(decimals)));
   }
 
   /**
    * Atomic units that are worth at least this much: rounded up, so that a quote never falls short.
    */
   public BigInteger toAtomicRoundedUp(int decimals) {
-    BigInteger unit = BigInteger.TEN.pow(scaleAbove(decimals));
+    if (decimals > SCALE) {
+      return pico.multiply(atomsAPico(decimals));
+    }
+    BigInteger unit = picosAnAtom(decimals);
     return pico.add(unit.subtract(BigInteger.ONE)).divide(unit);
   }
 
@@ -57,15 +67,23 @@ public record PicoUsd(BigInteger pico) implements Comparable<PicoUsd> {
    * what is owed.
    */
   public BigInteger toAtomicRoundedDown(int decimals) {
-    return pico.divide(BigInteger.TEN.pow(scaleAbove(decimals)));
+    return decimals > SCALE
+        ? pico.multiply(atomsAPico(decimals))
+        : pico.divide(picosAnAtom(decimals));
   }
 
-  private static int scaleAbove(int decimals) {
-    if (decimals < 0 || decimals > SCALE) {
-      throw new IllegalArgumentException(
-          "a pico-dollar cannot hold a token of " + decimals + " decimals");
+  private static BigInteger picosAnAtom(int decimals) {
+    if (decimals < 0) {
+      throw new IllegalArgumentException("a token of " + decimals + " decimals");
     }
-    return SCALE - decimals;
+    return BigInteger.TEN.pow(SCALE - decimals);
+  }
+
+  private static BigInteger atomsAPico(int decimals) {
+    if (decimals > DECIMALS_MAX) {
+      throw new IllegalArgumentException("a token of " + decimals + " decimals");
+    }
+    return BigInteger.TEN.pow(decimals - SCALE);
   }
 
   public PicoUsd plus(PicoUsd other) {

@@ -8,8 +8,12 @@ import dev.gridtie.gateway.gate.Ticket;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.chat.StreamEvent;
 import dev.gridtie.wire.chat.Translator.Head;
+import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.SettleResponse;
 import io.vertx.core.buffer.Buffer;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Hands a paid answer on to one of those who wait at its ticket: whole, or as it comes. The ticket
@@ -41,8 +45,11 @@ final class PaidDelivery {
     }
   }
 
-  private void headers() {
-    PaidHandler.paidHeaders(reply, payment, open.settlement(), open.receiptId());
+  /**
+   * @param settlement null where it is not known yet
+   */
+  private void headers(@Nullable SettleResponse settlement) {
+    PaidHandler.paidHeaders(reply, payment, settlement, open.receiptId());
     if (!open.answer().dropped().isEmpty()) {
       reply.header("X-Gridtie-Dropped", String.join(", ", open.answer().dropped()));
     }
@@ -57,7 +64,13 @@ final class PaidDelivery {
           throw new GoneException();
         }
         finish(true);
-        headers();
+        Optional<Ticket.Bill> bill = ticket.bill();
+        if (bill.isPresent() && bill.get().error() != null) {
+          headers(bill.get().settlement());
+          reply.error(bill.get().error()); // unpaid, so not given
+          return;
+        }
+        headers(bill.map(Ticket.Bill::settlement).orElse(open.settlement()));
         reply.send(200, "application/json", answer.bytes().getBytes());
       }
     }
@@ -87,7 +100,7 @@ final class PaidDelivery {
   }
 
   private void begin() {
-    headers();
+    headers(open.settlement());
     reply.beginStream(asked.inbound().streamType());
   }
 
@@ -95,9 +108,25 @@ final class PaidDelivery {
     switch (end) {
       case Answer.End.Broken broken when sent == 0 -> brokenEarly(broken.failure());
       case Answer.End.Broken broken -> {
-        finish(false);
         // The status is out: a typed event says it, so that nobody takes this for whole.
-        reply.end(Buffer.buffer(errorEvent(broken.failure().error())));
+        String event = errorEvent(broken.failure().error());
+        if (open.settlement() == null) {
+          reply.write(Buffer.buffer(event));
+          finish(false);
+          reply.end(Buffer.buffer(billComment()));
+        } else {
+          finish(false);
+          reply.end(Buffer.buffer(event));
+        }
+      }
+      case Answer.End.Whole whole when open.settlement() == null -> {
+        // The answer first, then the bill: a client that waits for no more than the answer has it.
+        if (sent == 0) {
+          begin();
+        }
+        reply.write(whole.ending().tail());
+        finish(true);
+        reply.end(Buffer.buffer(billComment()));
       }
       case Answer.End.Whole whole -> {
         finish(true);
@@ -107,6 +136,15 @@ final class PaidDelivery {
         reply.end(whole.ending().tail());
       }
     }
+  }
+
+  /** How a stream was paid, as a comment that clients of server-sent events pass over. */
+  private String billComment() {
+    return ticket
+        .bill()
+        .filter(b -> asked.inbound().streamType().startsWith("text/event-stream"))
+        .map(b -> ": " + Headers.PAYMENT_RESPONSE + " " + b.settlement().toHeader() + "\n\n")
+        .orElse("");
   }
 
   private String errorEvent(ApiError error) {
@@ -128,8 +166,13 @@ final class PaidDelivery {
 
   private void brokenEarly(Failure failure) {
     finish(false);
-    headers();
+    headers(open.settlement());
     ApiError error = failure.error();
+    if (open.settlement() == null) {
+      String free = " Nothing was charged: the same payment can be sent again.";
+      reply.error(new ApiError(error.kind(), error.code(), error.message() + free, null));
+      return;
+    }
     String consolation =
         " The payment stands and nothing was charged against it: send the same request with the same payment again to"
             + " get the answer.";

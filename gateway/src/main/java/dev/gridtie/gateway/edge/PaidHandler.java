@@ -28,11 +28,9 @@ import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequired;
-import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.ResourceInfo;
 import dev.gridtie.x402.wire.SettleResponse;
 import io.vertx.core.MultiMap;
-import java.math.BigInteger;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
@@ -50,7 +48,6 @@ final class PaidHandler {
   private final Services services;
   private final SealMemory memory;
   private final PaymentDesk desk;
-  private final ChargeScheme charge;
   private final String publicUrl;
 
   /**
@@ -60,7 +57,6 @@ final class PaidHandler {
     this.services = services;
     this.memory = memory;
     this.desk = services.desk();
-    this.charge = services.charge();
     this.publicUrl = publicUrl;
   }
 
@@ -154,10 +150,7 @@ final class PaidHandler {
 
   private Order order(Asked asked, Job job, List<Leg> fit, int prompt, int maxTokens, int choices) {
     Plan plan = new Plan(fit, false, Heads.of(asked.inbound(), job, "", 0));
-    BigInteger quote =
-        plan.bound(prompt, (long) maxTokens * choices)
-            .toAtomicRoundedUp(charge.decimals())
-            .max(BigInteger.ONE);
+    PicoUsd quote = plan.bound(prompt, (long) maxTokens * choices);
     return new Order(
         fingerprint(asked),
         Hex.encode(Hashes.sha256(asked.body())).substring(2),
@@ -169,14 +162,13 @@ final class PaidHandler {
   }
 
   private PaymentRequired required(Asked asked, Order order, String error) {
-    PaymentRequirements requirements = charge.requirements(order.quote());
     return new PaymentRequired(
         error,
         new ResourceInfo(
             publicUrl + asked.inbound().path(),
             "An answer by " + order.plan().first().model().id(),
             "application/json"),
-        List.of(requirements));
+        services.offers().requirements(order.quote()));
   }
 
   private void quote(Asked asked, Order order) {
@@ -186,9 +178,9 @@ final class PaidHandler {
             ApiError.Kind.PAYMENT_REQUIRED,
             "payment_required",
             "This request costs at most "
-                + PicoUsd.ofAtomic(order.quote(), charge.decimals())
-                + " ("
                 + order.quote()
+                + " ("
+                + required.accepts().getFirst().amount()
                 + " atomic units). Pay it by x402: sign one of 'accepts' (or of the PAYMENT-REQUIRED header) and send the"
                 + " same request again with the signature in PAYMENT-SIGNATURE; or send an account's key.");
     asked
@@ -237,6 +229,7 @@ final class PaidHandler {
 
   /** Under whose name a payer's sealed state is kept. */
   private String payer(PaymentPayload payment) throws MalformedPaymentException {
+    ChargeScheme charge = services.offers().of(payment).orElseThrow().charge();
     return "x402:" + charge.payer(payment).toLowerCase(Locale.ROOT);
   }
 
@@ -368,9 +361,14 @@ final class PaidHandler {
     }
   }
 
+  /**
+   * @param settlement null where it is not known yet
+   */
   static void paidHeaders(
-      Reply reply, PaymentPayload payment, SettleResponse settlement, String receiptId) {
-    reply.header(responseHeader(payment), settlement.toHeader());
+      Reply reply, PaymentPayload payment, @Nullable SettleResponse settlement, String receiptId) {
+    if (settlement != null) {
+      reply.header(responseHeader(payment), settlement.toHeader());
+    }
     reply.header(RECEIPT_HEADER, receiptId);
     reply.header("Cache-Control", "private, no-store");
   }

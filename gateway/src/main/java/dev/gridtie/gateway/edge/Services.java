@@ -4,6 +4,7 @@ import dev.gridtie.gateway.account.KeyBook;
 import dev.gridtie.gateway.account.UsageLog;
 import dev.gridtie.gateway.cache.AnswerCache;
 import dev.gridtie.gateway.catalog.Catalog;
+import dev.gridtie.gateway.gate.Offers;
 import dev.gridtie.gateway.gate.PaymentDesk;
 import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.route.Affinity;
@@ -11,7 +12,6 @@ import dev.gridtie.gateway.route.Router;
 import dev.gridtie.gateway.watch.Metrics;
 import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.ledger.Database;
-import dev.gridtie.x402.server.ChargeScheme;
 import java.time.InstantSource;
 import java.util.random.RandomGenerator;
 
@@ -26,7 +26,7 @@ public record Services(
     Affinity affinity,
     Relay relay,
     PaymentDesk desk,
-    ChargeScheme charge,
+    Offers offers,
     KeyBook keys,
     UsageLog usage,
     AnswerCache cache,

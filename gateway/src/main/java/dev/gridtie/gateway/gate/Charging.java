@@ -21,6 +21,7 @@ import dev.gridtie.wire.chat.Usage;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import java.sql.Connection;
 import java.sql.SQLException;
+import java.util.Optional;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
@@ -51,17 +52,22 @@ final class Charging {
   /** Writes down that the money has moved, in state and ledger at once. */
   PaymentRecord deposit(Connection c, LedgerTx log, PaymentRecord p, Settlement.Settled settled)
       throws SQLException, RefusedException {
-    parts
+    Offers.Offer offer = parts.offer(p);
+    offer
         .till()
         .paid(
             log,
             p.key(),
             p.payer(),
-            parts.worth(settled.amount()),
+            offer.worth(settled.amount()),
             settled.transaction(),
             parts.now());
     PaymentRecord after = p.settled(settled.transaction());
     PaymentStore.save(c, after, parts.now());
+    Optional<PaymentStore.Draft> draft = PaymentStore.draft(c, p.key());
+    if (draft.isPresent()) {
+      chargeDelivered(c, log, after, draft.get());
+    }
     return after;
   }
 
@@ -72,8 +78,10 @@ final class Charging {
   PaymentRecord fail(Connection c, LedgerTx log, PaymentRecord p, String reason)
       throws SQLException, RefusedException {
     if (log.entry(Ids.derived("paid " + p.key())).isPresent()) {
-      parts.till().lost(log, p.key(), parts.worth(p.requirements().amount()), parts.now());
+      Offers.Offer offer = parts.offer(p);
+      offer.till().lost(log, p.key(), offer.worth(p.requirements().amount()), parts.now());
     }
+    PaymentStore.forgetDraft(c, p.key());
     PaymentRecord after = p.failed(reason);
     PaymentStore.save(c, after, parts.now());
     return after;
@@ -84,20 +92,21 @@ final class Charging {
       throws SQLException, RefusedException {
     if (p.holding()) { // an attempt that could not be settled up, for the ledger could not be
       // written then
-      parts.till().release(log, p.key(), p.attempts(), parts.now());
+      parts.offer(p).till().release(log, p.key(), p.attempts(), parts.now());
     }
     PaymentRecord holding = p.nextAttempt();
-    PicoUsd quote = parts.worth(p.requirements().amount());
+    Offers.Offer offer = parts.offer(p);
+    PicoUsd quote = offer.worth(p.requirements().amount());
     PicoUsd wanted = quote.minus(charged(log, p).min(quote));
     var unused =
-        parts.till().hold(log, p.key(), holding.attempts(), p.payer(), wanted, parts.now());
+        offer.till().hold(log, p.key(), holding.attempts(), p.payer(), wanted, parts.now());
     PaymentStore.save(c, holding, parts.now());
     return holding;
   }
 
   /** Ends an attempt's hold without a charge. */
   void release(Connection c, LedgerTx log, PaymentRecord p) throws SQLException, RefusedException {
-    parts.till().release(log, p.key(), p.attempts(), parts.now());
+    parts.offer(p).till().release(log, p.key(), p.attempts(), parts.now());
     PaymentStore.save(c, p.released(), parts.now());
   }
 
@@ -117,7 +126,7 @@ final class Charging {
    *
    * @param text what was said; of bytes that passed untouched, those bytes
    */
-  private record Delivered(boolean whole, Usage usage, String finish, String text, Leg leg) {
+  record Delivered(boolean whole, Usage usage, String finish, String text, Leg leg) {
     static Delivered of(Ticket ticket, Order order) throws InterruptedException {
       long delivered = ticket.deliveredTokens();
       Leg leg = ticket.servedBy().orElse(order.plan().first());
@@ -185,19 +194,13 @@ final class Charging {
       PaymentRecord held,
       long created)
       throws SQLException, RefusedException {
+    Till till = parts.offer(held).till();
     String receiptId = receiptId(held);
     PicoUsd total = delivered.price();
     PicoUsd due =
-        total
-            .minus(total.min(charged(log, held)))
-            .min(parts.till().held(log, held.key(), held.attempts()));
-    parts.till().charge(log, held.key(), held.attempts(), due, receiptId, parts.now());
-    ObjectNode signed = parts.signer().sign(receipt(log, delivered, order, held, due));
-    PaymentStore.saveReceipt(c, receiptId, Json.write(signed));
-    String hash = Hex.encode(Hashes.sha256(Json.canonical(signed).getBytes(UTF_8))).substring(2);
-    LedgerTx.Applied unused =
-        log.apply(
-            new Entry.Witness(Ids.derived("witness " + receiptId), parts.now(), "receipt", hash));
+        total.minus(total.min(charged(log, held))).min(till.held(log, held.key(), held.attempts()));
+    till.charge(log, held.key(), held.attempts(), due, receiptId, parts.now());
+    sign(c, log, draft(delivered, order, held, due), held);
     if (delivered.whole()) {
       StoredAnswer stored =
           new StoredAnswer(bytes, order.job().stream(), delivered.finish(), receiptId, created);
@@ -207,9 +210,35 @@ final class Charging {
     return true;
   }
 
-  private ObjectNode receipt(
-      LedgerTx log, Delivered delivered, Order order, PaymentRecord p, PicoUsd due)
-      throws SQLException {
+  /** Ends what was delivered before it was paid: charges it, and signs its receipt. */
+  private void chargeDelivered(
+      Connection c, LedgerTx log, PaymentRecord p, PaymentStore.Draft draft)
+      throws SQLException, RefusedException {
+    Till till = parts.offer(p).till();
+    PicoUsd held = till.hold(log, p.key(), p.attempts(), p.payer(), draft.due(), parts.now());
+    till.charge(log, p.key(), p.attempts(), held, receiptId(p), parts.now());
+    sign(c, log, draft.receipt(), p);
+    PaymentStore.forgetDraft(c, p.key());
+  }
+
+  /** Adds to a receipt what is known once it is paid, signs it, and puts its hash into the log. */
+  private void sign(Connection c, LedgerTx log, ObjectNode receipt, PaymentRecord p)
+      throws SQLException, RefusedException {
+    String id = receiptId(p);
+    receipt.put("time", parts.now().toString());
+    ((ObjectNode) receipt.path("price"))
+        .put("balance", parts.offer(p).till().balance(log, p.payer()).pico().toString());
+    ((ObjectNode) receipt.path("payment")).put("transaction", p.transaction());
+    receipt.put("logIndex", log.position(Till.chargeId(p.key(), p.attempts())).orElseThrow());
+    ObjectNode signed = parts.signer().sign(receipt);
+    PaymentStore.saveReceipt(c, id, Json.write(signed));
+    String hash = Hex.encode(Hashes.sha256(Json.canonical(signed).getBytes(UTF_8))).substring(2);
+    LedgerTx.Applied unused =
+        log.apply(new Entry.Witness(Ids.derived("witness " + id), parts.now(), "receipt", hash));
+  }
+
+  /** A receipt, but for what is known only once it is paid. */
+  ObjectNode draft(Delivered delivered, Order order, PaymentRecord p, PicoUsd due) {
     Endpoint endpoint = delivered.leg().endpoint();
     ObjectNode r = Json.object();
     r.put("version", 1);
@@ -233,7 +262,6 @@ final class Charging {
     price.put("promptToken", endpoint.prices().prompt().pico().toString());
     price.put("completionToken", endpoint.prices().completion().pico().toString());
     price.put("charged", due.pico().toString());
-    price.put("balance", parts.till().balance(log, p.payer()).pico().toString());
     ObjectNode payment = r.putObject("payment");
     payment.put("scheme", p.requirements().scheme());
     payment.put("network", p.requirements().network());
@@ -241,8 +269,6 @@ final class Charging {
     payment.put("payer", p.payer());
     payment.put("payTo", p.requirements().payTo());
     payment.put("amount", p.requirements().amount().toString());
-    payment.put("transaction", p.transaction());
-    r.put("logIndex", log.position(Till.chargeId(p.key(), p.attempts())).orElseThrow());
     return r;
   }
 }

@@ -1,17 +1,12 @@
 package dev.gridtie.gateway.gate;
 
-import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.receipts.ReceiptSigner;
 import dev.gridtie.gateway.relay.Relay;
-import dev.gridtie.gateway.till.Till;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
 import dev.gridtie.ledger.LedgerTx;
-import dev.gridtie.x402.evm.EvmChain;
-import dev.gridtie.x402.evm.Sender;
+import dev.gridtie.ledger.StoreException;
 import dev.gridtie.x402.facilitator.PaymentScheme;
-import dev.gridtie.x402.server.ChargeScheme;
-import java.math.BigInteger;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -27,12 +22,10 @@ import org.jspecify.annotations.Nullable;
  */
 public record DeskParts(
     Database database,
-    ChargeScheme charge,
+    Offers offers,
     PaymentScheme scheme,
-    EvmChain chain,
-    Sender sender,
+    Exposure exposure,
     Relay relay,
-    Till till,
     ReceiptSigner signer,
     InstantSource clock,
     RandomGenerator random,
@@ -59,8 +52,16 @@ public record DeskParts(
     return clock.instant();
   }
 
-  /** What atomic units of the coin are worth. */
-  PicoUsd worth(BigInteger atomic) {
-    return PicoUsd.ofAtomic(atomic, charge.decimals());
+  /** The way that a stored payment has taken. */
+  Offers.Offer offer(PaymentRecord p) {
+    return offers
+        .of(p.payment())
+        .orElseThrow(
+            () ->
+                new StoreException(
+                    p.requirements().scheme()
+                        + " on "
+                        + p.requirements().network()
+                        + " is not taken any more, and a payment by it is open; configure it again"));
   }
 }

@@ -1,10 +1,10 @@
 package dev.gridtie.gateway.gate;
 
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.gateway.relay.Plan;
 import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Translator.Head;
-import java.math.BigInteger;
 
 /**
  * A request that could be served once it is paid.
@@ -15,7 +15,7 @@ import java.math.BigInteger;
  * @param plan who may do it
  * @param promptTokens counted, or at most
  * @param maxTokens of the answer
- * @param quote the upper bound of the price, atomic units
+ * @param quote the upper bound of the price
  */
 public record Order(
     String fingerprint,
@@ -24,7 +24,7 @@ public record Order(
     Plan plan,
     int promptTokens,
     int maxTokens,
-    BigInteger quote) {
+    PicoUsd quote) {
 
   /** The same, with a request in which lost state was put back; its bytes are not the client's. */
   public Order withRequest(ChatRequest request) {

@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
@@ -15,6 +16,7 @@ import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
+import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.Networks;
 import dev.gridtie.x402.wire.PaymentPayload;
@@ -50,6 +52,7 @@ public final class PaymentDesk implements AutoCloseable {
 
   private final DeskParts parts;
   private final Charging charging;
+  private final Metering metering;
   private final Recovery recovery;
   private final Map<String, Ticket> live = new ConcurrentHashMap<>();
   private volatile boolean closed;
@@ -70,6 +73,7 @@ public final class PaymentDesk implements AutoCloseable {
   public PaymentDesk(DeskParts parts) {
     this.parts = parts;
     this.charging = new Charging(parts);
+    this.metering = new Metering(parts, charging);
     this.recovery = new Recovery(parts, charging);
   }
 
@@ -98,7 +102,11 @@ public final class PaymentDesk implements AutoCloseable {
    */
   public Optional<Admission> recall(PaymentPayload payment, String fingerprint)
       throws MalformedPaymentException {
-    String key = parts.charge().paymentKey(payment);
+    Optional<Offers.Offer> offer = parts.offers().of(payment);
+    if (offer.isEmpty()) {
+      return Optional.empty(); // none of ours: matching says why
+    }
+    String key = offer.get().charge().paymentKey(payment);
     if (live.containsKey(key)) {
       return Optional.empty();
     }
@@ -112,8 +120,13 @@ public final class PaymentDesk implements AutoCloseable {
       return Optional.empty();
     }
     PaymentRecord record = found.get();
+    boolean open =
+        record.state() == PaymentState.SETTLING || record.state() == PaymentState.UNKNOWN;
     if (!record.fingerprint().equals(fingerprint) || !record.signature().equals(signature)) {
       return Optional.of(new Admission.Refuse(Refusals.reused(), null));
+    }
+    if (open) {
+      return Optional.empty(); // what was given first is not paid yet
     }
     return PaymentStore.answer(c, key)
         .map(
@@ -143,9 +156,10 @@ public final class PaymentDesk implements AutoCloseable {
    */
   public Admission admit(Order order, PaymentPayload payment, PaymentRequirements requirements)
       throws MalformedPaymentException, InterruptedException {
-    String key = parts.charge().paymentKey(payment);
+    ChargeScheme charge = parts.offers().of(payment).orElseThrow().charge();
+    String key = charge.paymentKey(payment);
     String signature = signatureOf(payment);
-    String payer = parts.charge().payer(payment).toLowerCase(Locale.ROOT);
+    String payer = charge.payer(payment).toLowerCase(Locale.ROOT);
     for (int attempt = 0; attempt < ADMISSION_ATTEMPTS && !closed; attempt++) {
       if (live.size() >= LIVE_MAX) {
         return new Admission.Refuse(Refusals.tooManyPayments(), null);
@@ -269,16 +283,78 @@ public final class PaymentDesk implements AutoCloseable {
       ticket.shut(Refusals.pending(), null);
       return;
     }
+    if (parts.offer(verified).charge().isMetered()) {
+      giveFirst(ticket, order, verified);
+      return;
+    }
     long created = parts.now().getEpochSecond();
     startGenerating(ticket, order, verified, created);
-    if (ticket.answer.endIfAny().orElse(null) instanceof Answer.End.Broken broken
-        && broken.failure().kind() == Failure.Kind.UNFIT) {
-      // Nobody can take it: said before any money moves.
-      PaymentRecord unused = parts.save(verified.failed("not_begun"));
-      ticket.shut(broken.failure().error(), null);
+    if (isUnfit(ticket, verified)) {
       return;
     }
     settle(ticket, order, verified, created);
+  }
+
+  /** Nobody can take it: said before any money moves. */
+  private boolean isUnfit(Ticket ticket, PaymentRecord verified) {
+    if (ticket.answer.endIfAny().orElse(null) instanceof Answer.End.Broken broken
+        && broken.failure().kind() == Failure.Kind.UNFIT) {
+      PaymentRecord unused = parts.save(verified.failed("not_begun"));
+      ticket.shut(broken.failure().error(), null);
+      return true;
+    }
+    return false;
+  }
+
+  /**
+   * Gives the answer on the strength of a ceiling, and settles what was delivered after it; as far
+   * as the payer may owe so much.
+   */
+  private void giveFirst(Ticket ticket, Order order, PaymentRecord verified)
+      throws InterruptedException {
+    PicoUsd ceiling = parts.offer(verified).worth(verified.requirements().amount());
+    Optional<Exposure.Owed> owed = parts.exposure().tryOwe(verified.payer(), ceiling);
+    if (owed.isEmpty()) {
+      refuse(
+          ticket, verified, Refusals.exposure(ceiling, parts.exposure().capOf(verified.payer())));
+      return;
+    }
+    try (Exposure.Owed unused = owed.get()) {
+      long created = parts.now().getEpochSecond();
+      PaymentRecord giving = parts.save(verified.giving());
+      startGenerating(ticket, order, giving, created);
+      if (isUnfit(ticket, giving)) {
+        return;
+      }
+      ticket.whenDelivered(() -> takeDelivered(ticket, order, giving, created));
+      ticket.open(new Gate.Open(null, Charging.receiptId(giving), ticket.answer));
+      var end = ticket.answer.awaitEnd();
+      ticket.awaitSettledUp();
+    }
+  }
+
+  private boolean takeDelivered(Ticket ticket, Order order, PaymentRecord giving, long created) {
+    try {
+      switch (metering.settle(ticket, order, giving, created)) {
+        case Metering.Outcome.Paid paid -> {
+          ticket.paid(settledResponse(paid.record()));
+          return true;
+        }
+        case Metering.Outcome.Pending pending -> {
+          Refusal why =
+              new Refusal(
+                  "settlement_pending", "the transaction was sent and its end is not known");
+          ticket.unpaid(Refusals.pending(), refusedResponse(pending.record(), why, ""));
+        }
+        case Metering.Outcome.Unpaid unpaid ->
+            ticket.unpaid(
+                Refusals.notTaken(unpaid.why()),
+                refusedResponse(unpaid.record(), unpaid.why(), ""));
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return false;
   }
 
   private void startGenerating(Ticket ticket, Order order, PaymentRecord record, long created) {
@@ -338,6 +414,10 @@ public final class PaymentDesk implements AutoCloseable {
       throws InterruptedException {
     if (!ticket.isFor(settled.fingerprint(), settled.signature())) {
       ticket.shut(Refusals.reused(), null);
+    } else if (parts.offer(settled).charge().isMetered()) {
+      // What was delivered is paid. The whole of it is kept for those who ask again; a part is not.
+      boolean kept = parts.database().read(c -> PaymentStore.answer(c, settled.key()).isPresent());
+      ticket.shut(kept ? Refusals.pending() : Refusals.spent(), settledResponse(settled));
     } else {
       long created = parts.now().getEpochSecond();
       startGenerating(ticket, order, settled, created);

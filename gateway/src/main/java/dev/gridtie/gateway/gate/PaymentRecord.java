@@ -71,6 +71,30 @@ record PaymentRecord(
     return copy(PaymentState.SETTLING, Optional.of(signed), transaction, attempts, holding, reason);
   }
 
+  /** An answer is given before it is paid. */
+  PaymentRecord giving() {
+    return copy(state, sent, transaction, attempts + 1, false, reason);
+  }
+
+  /** The same, for what was used of a ceiling. */
+  PaymentRecord withRequirements(PaymentRequirements newRequirements) {
+    return new PaymentRecord(
+        key,
+        state,
+        fingerprint,
+        signature,
+        payer,
+        payment,
+        newRequirements,
+        sent,
+        transaction,
+        requestId,
+        seed,
+        attempts,
+        holding,
+        reason);
+  }
+
   /** The money has moved, by this transaction. */
   PaymentRecord settled(String by) {
     return copy(PaymentState.SETTLED, sent, by, attempts, false, "");

@@ -1,6 +1,7 @@
 package dev.gridtie.gateway.gate;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
@@ -16,6 +17,7 @@ import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Payments and answers in the ledger's database. Every method is called inside one of its
@@ -34,6 +36,8 @@ public final class PaymentStore {
           "CREATE INDEX IF NOT EXISTS payment_state ON payment (state)",
           "CREATE TABLE IF NOT EXISTS delivered (payment_key TEXT PRIMARY KEY, body BLOB NOT NULL, events INTEGER NOT NULL,"
               + " finish TEXT NOT NULL, receipt_id TEXT NOT NULL, created INTEGER NOT NULL, stored INTEGER NOT NULL)"
+              + " STRICT, WITHOUT ROWID",
+          "CREATE TABLE IF NOT EXISTS draft (payment_key TEXT PRIMARY KEY, receipt TEXT NOT NULL, due TEXT NOT NULL)"
               + " STRICT, WITHOUT ROWID",
           "CREATE TABLE IF NOT EXISTS receipt (id TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT, WITHOUT ROWID");
 
@@ -237,6 +241,55 @@ public final class PaymentStore {
             "DELETE FROM payment WHERE state = 'FAILED' AND sent_hash = '' AND updated < ?")) {
       delete.setLong(1, before.toEpochMilli());
       return delete.executeUpdate();
+    }
+  }
+
+  /**
+   * What was delivered and is about to be paid.
+   *
+   * @param receipt but for what is known only then
+   */
+  record Draft(ObjectNode receipt, PicoUsd due) {}
+
+  static void saveDraft(Connection c, String paymentKey, Draft draft) throws SQLException {
+    try (PreparedStatement insert =
+        c.prepareStatement(
+            "INSERT OR REPLACE INTO draft (payment_key, receipt, due) VALUES (?, ?, ?)")) {
+      insert.setString(1, paymentKey);
+      insert.setString(2, Json.write(draft.receipt()));
+      insert.setString(3, draft.due().pico().toString());
+      insert.executeUpdate();
+    }
+  }
+
+  static Optional<Draft> draft(Connection c, String paymentKey) throws SQLException {
+    try (PreparedStatement select =
+        c.prepareStatement("SELECT receipt, due FROM draft WHERE payment_key = ?")) {
+      select.setString(1, paymentKey);
+      try (ResultSet row = select.executeQuery()) {
+        return row.next()
+            ? Optional.of(
+                new Draft(
+                    (ObjectNode) Json.trusted(row.getString(1)),
+                    new PicoUsd(new BigInteger(row.getString(2)))))
+            : Optional.empty();
+      }
+    }
+  }
+
+  static void forgetDraft(Connection c, String paymentKey) throws SQLException {
+    try (PreparedStatement delete = c.prepareStatement("DELETE FROM draft WHERE payment_key = ?")) {
+      delete.setString(1, paymentKey);
+      delete.executeUpdate();
+    }
+  }
+
+  /** Forgets an answer that was kept before it was paid, and never was. */
+  static void forgetAnswer(Connection c, String paymentKey) throws SQLException {
+    try (PreparedStatement delete =
+        c.prepareStatement("DELETE FROM delivered WHERE payment_key = ?")) {
+      delete.setString(1, paymentKey);
+      delete.executeUpdate();
     }
   }
 

@@ -49,7 +49,7 @@ final class Recovery {
               }
               return PaymentStore.inStates(c, PaymentState.SETTLING, PaymentState.UNKNOWN);
             });
-    open.forEach(p -> p.sent().ifPresent(parts.sender()::adopt));
+    open.forEach(p -> p.sent().ifPresent(s -> parts.scheme().adopt(p.requirements(), s)));
   }
 
   /**
@@ -103,11 +103,11 @@ final class Recovery {
   private boolean recheckSettled() {
     for (PaymentRecord p : parts.database().read(c -> PaymentStore.lastSettled(c, RECHECKED_MAX))) {
       try {
-        if (p.sent().isPresent() && parts.chain().receipt(p.transaction()).isEmpty()) {
-          parts.sender().adopt(p.sent().get());
+        if (p.sent().isPresent() && !parts.scheme().isOnChain(p.requirements(), p.transaction())) {
+          parts.scheme().adopt(p.requirements(), p.sent().get());
           PaymentRecord unused = parts.save(p.with(PaymentState.UNKNOWN));
         }
-      } catch (EvmChain.UnreachableException | EvmChain.RefusedException e) {
+      } catch (EvmChain.UnreachableException e) {
         return false;
       }
     }

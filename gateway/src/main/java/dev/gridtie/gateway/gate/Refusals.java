@@ -1,5 +1,6 @@
 package dev.gridtie.gateway.gate;
 
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.ApiError.Kind;
 import dev.gridtie.x402.wire.Refusal;
@@ -20,6 +21,24 @@ final class Refusals {
     Kind kind = OURS.contains(why.code()) ? Kind.UNAVAILABLE : Kind.PAYMENT_REQUIRED;
     return ApiError.of(
         kind, why.code(), "The payment was not taken: " + why.message() + ". Nothing was charged.");
+  }
+
+  static Refusal exposure(PicoUsd ceiling, PicoUsd cap) {
+    return new Refusal(
+        "unsettled_limit",
+        "this answer could come to "
+            + ceiling
+            + " before it is paid, and this payer may owe "
+            + cap
+            + " at most; pay by scheme exact, ask for fewer max_tokens, or wait until what is under way is settled");
+  }
+
+  static ApiError spent() {
+    return ApiError.of(
+        Kind.CONFLICT,
+        "payment_spent",
+        "This payment was settled for the part of its answer that was delivered. Sign a new one; you were not charged"
+            + " again.");
   }
 
   static ApiError reused() {

@@ -44,11 +44,24 @@ public final class Ticket {
   private boolean settling;
   private volatile @Nullable Leg servedBy;
   private @Nullable Supplier<Boolean> settleUp;
+  private volatile @Nullable Bill bill;
+
+  /**
+   * How an answer that was given first was paid.
+   *
+   * @param error why it was not; null where it was
+   */
+  public record Bill(SettleResponse settlement, @Nullable ApiError error) {}
 
   /** Whether the answer may be given. */
   public sealed interface Gate {
-    /** The money has moved; read on. */
-    record Open(SettleResponse settlement, String receiptId, Answer answer) implements Gate {}
+    /**
+     * Read on.
+     *
+     * @param settlement how the money has moved; null where it moves after the answer
+     */
+    record Open(@Nullable SettleResponse settlement, String receiptId, Answer answer)
+        implements Gate {}
 
     /** It may not; nothing of the answer was or will be sent. */
     record Shut(ApiError error, @Nullable SettleResponse settlement) implements Gate {}
@@ -106,6 +119,19 @@ public final class Ticket {
         answer.failed(failure);
       }
     };
+  }
+
+  void paid(SettleResponse settlement) {
+    bill = new Bill(settlement, null);
+  }
+
+  void unpaid(ApiError error, SettleResponse settlement) {
+    bill = new Bill(settlement, error);
+  }
+
+  /** How it was paid, once {@link #finish} has returned; empty where the money moved before. */
+  public Optional<Bill> bill() {
+    return Optional.ofNullable(bill);
   }
 
   /** Joins the readers; false where it is too late. */

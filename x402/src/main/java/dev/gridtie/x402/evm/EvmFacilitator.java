@@ -96,6 +96,21 @@ public abstract class EvmFacilitator implements PaymentScheme {
     }
   }
 
+  @Override
+  public final void adopt(PaymentRequirements requirements, SignedTransaction sent) {
+    settler.senders().adopt(sent);
+  }
+
+  @Override
+  public final boolean isOnChain(PaymentRequirements requirements, String transaction)
+      throws UnreachableException {
+    try {
+      return chain.receipt(transaction).isPresent();
+    } catch (RefusedException e) {
+      throw new UnreachableException(String.valueOf(e.getMessage()));
+    }
+  }
+
   // Guards that several schemes have
 
   protected static void requireScheme(

@@ -59,4 +59,15 @@ public interface PaymentScheme {
    */
   Settlement reconcile(
       PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent);
+
+  /** Takes back into account, after a restart, a transaction whose end is not known. */
+  void adopt(PaymentRequirements requirements, SignedTransaction sent);
+
+  /**
+   * Whether the chain knows of a transaction that it had mined; after a reorganisation it may not.
+   *
+   * @throws EvmChain.UnreachableException where the chain could not be asked
+   */
+  boolean isOnChain(PaymentRequirements requirements, String transaction)
+      throws EvmChain.UnreachableException;
 }

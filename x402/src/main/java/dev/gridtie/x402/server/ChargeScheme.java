@@ -10,7 +10,16 @@ public interface ChargeScheme {
   /** The scheme's name. */
   String scheme();
 
-  /** Whether a payment of this scheme and network is of this kind: a scheme may have several. */
+  /** CAIP-2. */
+  String network();
+
+  /** The coin. */
+  String asset();
+
+  /**
+   * Whether a payment of this scheme and network has accepted this kind: a scheme may have several.
+   * Its payload is not looked at.
+   */
   boolean takes(PaymentPayload payment);
 
   /**

@@ -25,7 +25,8 @@ public sealed interface PaymentMatch {
               .accepted()
               .map(ours::isMatchedBy)
               .orElse(
-                  ours.scheme().equals(payment.scheme())
+                  ours.isOfV1()
+                      && ours.scheme().equals(payment.scheme())
                       && ours.network().equals(payment.network()));
       if (matches) {
         return new Matched(ours);

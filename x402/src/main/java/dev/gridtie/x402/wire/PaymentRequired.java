@@ -39,11 +39,11 @@ public record PaymentRequired(
     return Headers.encode(toJson());
   }
 
-  /** The v1 list of requirements: those whose network v1 could name. */
+  /** The v1 list of requirements: those that v1 knew. */
   public ArrayNode toV1Accepts() {
     ArrayNode list = Json.array();
     accepts.stream()
-        .filter(a -> Networks.v1Name(a.network()).isPresent())
+        .filter(PaymentRequirements::isOfV1)
         .forEach(a -> list.add(a.toV1Json(resource)));
     return list;
   }

@@ -43,6 +43,19 @@ public record PaymentRequirements(
     return json;
   }
 
+  /** Whether v1 knew this way to pay: scheme exact by EIP-3009, on a network that it named. */
+  public boolean isOfV1() {
+    return scheme.equals("exact")
+        && Networks.v1Name(network).isPresent()
+        && !extra.has("assetTransferMethod");
+  }
+
+  /** The same for another amount: of a ceiling, what was used. */
+  public PaymentRequirements withAmount(BigInteger newAmount) {
+    return new PaymentRequirements(
+        scheme, network, newAmount, asset, payTo, maxTimeoutSeconds, extra);
+  }
+
   /** As v1 writes it: the network by name, the resource inside. Only for networks that v1 named. */
   public ObjectNode toV1Json(ResourceInfo resource) {
     ObjectNode json = Json.object();

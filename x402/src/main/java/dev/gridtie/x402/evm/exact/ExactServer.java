@@ -6,6 +6,7 @@ import dev.gridtie.base.Json;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
+import dev.gridtie.x402.evm.permit2.Permit2Types;
 import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
@@ -30,7 +31,17 @@ public record ExactServer(EvmToken token, EvmAddress payTo, long maxTimeoutSecon
 
   @Override
   public boolean takes(PaymentPayload payment) {
-    return payment.payload().has("authorization");
+    return !Permit2Types.isAcceptedBy(payment);
+  }
+
+  @Override
+  public String network() {
+    return token.network();
+  }
+
+  @Override
+  public String asset() {
+    return token.address().toString();
   }
 
   @Override

@@ -42,7 +42,7 @@ public record Permit2Server(EvmToken token, EvmAddress payTo, long maxTimeoutSec
 
   @Override
   public boolean takes(PaymentPayload payment) {
-    return Permit2Types.Payload.isIn(payment.payload());
+    return Permit2Types.isAcceptedBy(payment);
   }
 
   /** Permit2 takes each nonce of an owner once, whatever the token and the scheme. */
@@ -57,6 +57,16 @@ public record Permit2Server(EvmToken token, EvmAddress payTo, long maxTimeoutSec
         .authorization()
         .from()
         .toString();
+  }
+
+  @Override
+  public String network() {
+    return token.network();
+  }
+
+  @Override
+  public String asset() {
+    return token.address().toString();
   }
 
   @Override

@@ -53,6 +53,14 @@ public final class Permit2Types {
 
   private Permit2Types() {}
 
+  /** Whether a payment of scheme exact has accepted to be moved by Permit2. */
+  public static boolean isAcceptedBy(PaymentPayload payment) {
+    return payment
+        .accepted()
+        .map(a -> a.extra().path("assetTransferMethod").asString("").equals(METHOD))
+        .orElse(false);
+  }
+
   /**
    * Names a payment by Permit2 for ever: owner and nonce.
    *

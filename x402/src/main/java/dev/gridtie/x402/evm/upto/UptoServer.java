@@ -45,7 +45,7 @@ public record UptoServer(
 
   @Override
   public boolean takes(PaymentPayload payment) {
-    return Permit2Types.Payload.isIn(payment.payload());
+    return true;
   }
 
   /** Permit2 takes each nonce of an owner once, whatever the token and the scheme. */
@@ -62,6 +62,16 @@ public record UptoServer(
   @Override
   public boolean isMetered() {
     return true;
+  }
+
+  @Override
+  public String network() {
+    return token.network();
+  }
+
+  @Override
+  public String asset() {
+    return token.address().toString();
   }
 
   @Override

@@ -1,0 +1,301 @@
+package dev.gridtie.app;
+
+import static dev.gridtie.app.TestGateway.bytes;
+import static dev.gridtie.app.TestGateway.chat;
+import static dev.gridtie.app.TestGateway.code;
+import static dev.gridtie.app.TestGateway.eventually;
+import static dev.gridtie.app.TestGateway.json;
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gridtie.base.PicoUsd;
+import dev.gridtie.x402.evm.Abi;
+import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.evm.local.LocalChain;
+import dev.gridtie.x402.evm.permit2.Permit2Client;
+import dev.gridtie.x402.evm.upto.UptoClient;
+import dev.gridtie.x402.wire.Headers;
+import dev.gridtie.x402.wire.SettleResponse;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.math.BigInteger;
+import java.net.http.HttpResponse;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Answers that are paid after they were given, by what was used; and other coins. */
+class MeteredIT {
+  private static final String BILL = ": PAYMENT-RESPONSE ";
+
+  @TempDir static Path directory;
+  private static TestGateway world;
+  private static Gateway gateway;
+
+  @BeforeAll
+  static void start() throws Exception {
+    world = new TestGateway(directory);
+    gateway = world.start(config());
+  }
+
+  private static GatewayConfig config() {
+    GatewayConfig usual = world.config();
+    GatewayConfig.Chain pegged =
+        new GatewayConfig.Chain(
+            world.rpc.url().toString(),
+            TestGateway.NETWORK,
+            LocalChain.PEGGED.address().toString(),
+            LocalChain.PEGGED.name(),
+            LocalChain.PEGGED.version(),
+            LocalChain.PEGGED.decimals(),
+            0,
+            2,
+            2,
+            60);
+    return usual.withChains(
+        usual.chain().withSchemes(List.of("upto", "exact", "exact-permit2")),
+        List.of(pegged.withSchemes(List.of("exact-permit2"))),
+        new GatewayConfig.ExposureLimits("0.01", "0.05", "1"));
+  }
+
+  @AfterAll
+  static void stop() {
+    gateway.close();
+    world.requireSound();
+    world.close();
+  }
+
+  @BeforeEach
+  void freshBuyer() throws Exception {
+    world.rpc.behaveWell();
+    world.buyer = world.fundedBuyer();
+    world.chain.allowPermit2(LocalChain.USDC_TOKEN, world.buyer.address());
+  }
+
+  private static String sign(byte[] body) throws Exception {
+    return sign(body, world.buyer);
+  }
+
+  private static String sign(byte[] body, EvmKey key) throws Exception {
+    HttpResponse<String> unpaid = world.post(body, Map.of());
+    assertThat(unpaid.statusCode()).isEqualTo(402);
+    return world.payFor(
+        unpaid, new UptoClient(key, InstantSource.system(), new SecureRandom()), "");
+  }
+
+  private static BigInteger spent() throws Exception {
+    return world.spent(world.buyer.address());
+  }
+
+  private static SettleResponse bill(String events) throws Exception {
+    String line = events.lines().filter(l -> l.startsWith(BILL)).findFirst().orElseThrow();
+    return SettleResponse.fromHeader(line.substring(BILL.length()));
+  }
+
+  private static JsonNode receipt(HttpResponse<String> answer) throws Exception {
+    String id = answer.headers().firstValue("X-Gridtie-Receipt").orElseThrow();
+    return json(world.get("/v1/receipts/" + id)).path("receipt");
+  }
+
+  private static BigInteger charged(JsonNode receipt) {
+    return new BigInteger(receipt.path("price").path("charged").asString());
+  }
+
+  @Test
+  void aStreamIsPaidByWhatItCameToAndItsLastCommentSaysSo() throws Exception {
+    byte[] body = bytes(chat("What is a receipt?").put("stream", true).put("max_tokens", 500));
+    String payment = sign(body);
+    HttpResponse<String> answer = world.paid(body, payment);
+    assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+    assertThat(answer.headers().firstValue(Headers.PAYMENT_RESPONSE)).isEmpty();
+    assertThat(answer.body()).contains("data: [DONE]");
+    SettleResponse bill = bill(answer.body());
+    assertThat(bill.success()).isTrue();
+    assertThat(spent()).isEqualTo(bill.amount()).isLessThan(TestGateway.quoted(payment));
+    JsonNode receipt = receipt(answer);
+    assertThat(receipt.path("payment").path("transaction").asString())
+        .isEqualTo(bill.transaction());
+    // What was taken is what was used, rounded up to the coin's unit.
+    assertThat(new PicoUsd(charged(receipt)).toAtomicRoundedUp(6)).isEqualTo(bill.amount());
+    assertThat(world.ledgerCharged(world.buyer.address())).isEqualTo(charged(receipt));
+    HttpResponse<String> again = world.paid(body, payment);
+    assertThat(again.body()).isEqualTo(answer.body().substring(0, answer.body().indexOf(BILL)));
+    assertThat(spent()).isEqualTo(bill.amount());
+  }
+
+  @Test
+  void aDocumentComesWithItsBillAndIsNotGivenUnpaid() throws Exception {
+    byte[] body = bytes(chat("What is a receipt?").put("max_tokens", 500));
+    HttpResponse<String> answer = world.paid(body, sign(body));
+    assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+    SettleResponse bill =
+        SettleResponse.fromHeader(
+            answer.headers().firstValue(Headers.PAYMENT_RESPONSE).orElseThrow());
+    assertThat(spent()).isEqualTo(bill.amount());
+
+    // Verified, answered, and then the payer has moved everything elsewhere.
+    String payment = sign(body);
+    AtomicBoolean once = new AtomicBoolean(true);
+    EvmAddress buyer = world.buyer.address();
+    world.rpc.behave(
+        (method, forward) -> {
+          if (method.equals("eth_estimateGas") && once.getAndSet(false)) {
+            drain(buyer);
+          }
+          return forward.answer();
+        });
+    HttpResponse<String> refused = world.paid(body, payment);
+    assertThat(refused.statusCode()).as(refused.body()).isEqualTo(402);
+    assertThat(code(refused)).isEqualTo("invalid_upto_evm_transaction_failed");
+    assertThat(refused.body()).doesNotContain("assistant");
+    world.rpc.behaveWell();
+    // Whoever did that owes nothing more: but by other schemes may pay.
+    world.chain.mint(buyer, TestGateway.FUNDS);
+    HttpResponse<String> barred = world.paid(body, sign(body));
+    assertThat(code(barred)).isEqualTo("unsettled_limit");
+  }
+
+  private static void drain(EvmAddress buyer) throws IOException {
+    try {
+      world.chain.as(
+          buyer,
+          LocalChain.USDC,
+          Abi.call(
+              "transfer(address,uint256)",
+              Abi.word(world.operator.address()),
+              Abi.word(world.chain.usdc(buyer))));
+    } catch (Exception e) {
+      throw new IOException(e);
+    }
+  }
+
+  @Test
+  void aClientThatLeavesIsChargedWhatItGot() throws Exception {
+    byte[] body = TestGateway.longStream(7);
+    String payment = sign(body);
+    HttpResponse<java.io.InputStream> stream = world.paidStream(body, payment);
+    assertThat(stream.statusCode()).isEqualTo(200);
+    try (BufferedReader lines = new BufferedReader(new InputStreamReader(stream.body(), UTF_8))) {
+      for (int i = 0; i < 12; i++) {
+        assertThat(lines.readLine()).isNotNull();
+      }
+    }
+    eventually("paid for its part", () -> spent().signum() > 0);
+    assertThat(spent()).isLessThan(TestGateway.quoted(payment));
+    String id = stream.headers().firstValue("X-Gridtie-Receipt").orElseThrow();
+    eventually("a receipt", () -> world.get("/v1/receipts/" + id).statusCode() == 200);
+    JsonNode receipt = json(world.get("/v1/receipts/" + id)).path("receipt");
+    assertThat(receipt.path("finish").asString()).isEqualTo("cut");
+    assertThat(new PicoUsd(charged(receipt)).toAtomicRoundedUp(6)).isEqualTo(spent());
+    HttpResponse<String> again = world.paid(body, payment);
+    assertThat(code(again)).isEqualTo("payment_spent");
+  }
+
+  @Test
+  void fiftyAtOnceOweNoMoreThanTheirPayerMay() throws Exception {
+    // At four dollars a million tokens, 900 tokens are $0.0036: a new payer may owe two of them.
+    List<Callable<HttpResponse<String>>> calls = new ArrayList<>();
+    for (int i = 0; i < 50; i++) {
+      byte[] body = TestGateway.longStream(i);
+      String payment = sign(body);
+      calls.add(() -> world.paid(body, payment));
+    }
+    int answered = 0;
+    int refused = 0;
+    try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
+      for (Future<HttpResponse<String>> call : threads.invokeAll(calls)) {
+        if (call.get().statusCode() == 200) {
+          answered++;
+        } else {
+          assertThat(code(call.get())).isEqualTo("unsettled_limit");
+          refused++;
+        }
+      }
+    }
+    assertThat(answered).isBetween(2, 20);
+    assertThat(refused).isEqualTo(50 - answered);
+    BigInteger paid = new PicoUsd(world.ledgerCharged(world.buyer.address())).pico();
+    assertThat(paid).isPositive();
+    assertThat(spent()).isEqualTo(world.ledgerPaid(world.buyer.address()));
+  }
+
+  @Test
+  void aSettlementThatIsNotSeenIsFoundAndTheAnswerGivenOnce() throws Exception {
+    byte[] body = bytes(chat("What is the ledger?").put("max_tokens", 500));
+    String payment = sign(body);
+    AtomicBoolean blind = new AtomicBoolean(true);
+    world.rpc.behave(
+        (method, forward) -> {
+          if (method.equals("eth_getTransactionReceipt") && blind.get()) {
+            throw new IOException("no answer");
+          }
+          return forward.answer();
+        });
+    HttpResponse<String> pending = world.paid(body, payment);
+    assertThat(pending.statusCode()).isEqualTo(503);
+    assertThat(code(pending)).isEqualTo("settlement_pending");
+    blind.set(false);
+    eventually("answered", () -> world.paid(body, payment).statusCode() == 200);
+    HttpResponse<String> answer = world.paid(body, payment);
+    assertThat(json(answer).path("choices").path(0).path("message").path("content").asString())
+        .isNotEmpty();
+    assertThat(spent()).isEqualTo(world.ledgerPaid(world.buyer.address()));
+    assertThat(spent()).isLessThan(TestGateway.quoted(payment)).isPositive();
+  }
+
+  @Test
+  void aCeilingCannotBeUsedForAnotherRequest() throws Exception {
+    byte[] body = bytes(chat("What is a receipt?").put("max_tokens", 500));
+    String payment = sign(body);
+    assertThat(world.paid(body, payment).statusCode()).isEqualTo(200);
+    HttpResponse<String> other =
+        world.paid(bytes(chat("What is the ledger?").put("max_tokens", 500)), payment);
+    assertThat(other.statusCode()).isEqualTo(409);
+    assertThat(code(other)).isEqualTo("payment_reused");
+  }
+
+  @Test
+  void aCoinOfEighteenDecimalsIsTakenAtItsOwnScale() throws Exception {
+    ObjectNode request = chat("What is a receipt?").put("max_tokens", 500);
+    HttpResponse<String> unpaid = world.post(bytes(request), Map.of());
+    JsonNode accepts =
+        Headers.decode(unpaid.headers().firstValue("PAYMENT-REQUIRED").orElseThrow())
+            .path("accepts");
+    assertThat(accepts.size()).isEqualTo(4);
+    BigInteger inUsdc = new BigInteger(accepts.path(0).path("amount").asString());
+    BigInteger inPegged = new BigInteger(accepts.path(3).path("amount").asString());
+    // The finer coin needs no rounding up to a millionth of a dollar.
+    assertThat(inPegged).isLessThanOrEqualTo(inUsdc.multiply(BigInteger.TEN.pow(12)));
+    assertThat(inPegged.add(BigInteger.TEN.pow(12)))
+        .isGreaterThan(inUsdc.multiply(BigInteger.TEN.pow(12)));
+    world.chain.mint(LocalChain.PEGGED, world.buyer.address(), inPegged);
+    world.chain.allowPermit2(LocalChain.PEGGED, world.buyer.address());
+    String payment =
+        world.payFor(
+            unpaid,
+            new Permit2Client(world.buyer, InstantSource.system(), new SecureRandom()),
+            LocalChain.PEGGED.address().toString());
+    HttpResponse<String> answer = world.paid(bytes(request), payment);
+    assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+    assertThat(world.chain.balance(LocalChain.PEGGED, world.buyer.address())).isZero();
+    JsonNode receipt = receipt(answer);
+    assertThat(receipt.path("payment").path("amount").asString()).isEqualTo(inPegged.toString());
+    assertThat(charged(receipt)).isPositive();
+  }
+}

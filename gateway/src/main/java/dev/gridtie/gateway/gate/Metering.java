@@ -1,0 +1,109 @@
+package dev.gridtie.gateway.gate;
+
+import dev.gridtie.base.PicoUsd;
+import dev.gridtie.gateway.gate.Charging.Delivered;
+import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
+import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import dev.gridtie.x402.wire.Refusal;
+import java.math.BigInteger;
+
+/**
+ * Settles answers that were given first: of the ceiling that was signed, what was delivered is
+ * taken, in one transaction, and never more.
+ */
+final class Metering {
+  private final DeskParts parts;
+  private final Charging charging;
+
+  Metering(DeskParts parts, Charging charging) {
+    this.parts = parts;
+    this.charging = charging;
+  }
+
+  /** What became of it, for whoever waits for the answer's last bytes. */
+  sealed interface Outcome {
+    record Paid(PaymentRecord record) implements Outcome {}
+
+    record Pending(PaymentRecord record) implements Outcome {}
+
+    record Unpaid(PaymentRecord record, Refusal why) implements Outcome {}
+  }
+
+  /**
+   * Takes what was delivered. To be called once the answer has ended, by one caller.
+   *
+   * @param served the payment, verified, with its ceiling
+   * @param created Unix seconds, of the answer
+   */
+  Outcome settle(Ticket ticket, Order order, PaymentRecord served, long created)
+      throws InterruptedException {
+    Delivered delivered = Delivered.of(ticket, order);
+    Offers.Offer offer = parts.offer(served);
+    BigInteger ceiling = served.requirements().amount();
+    PicoUsd due = delivered.price().min(offer.worth(ceiling));
+    if (due.isZero()) {
+      // Nothing was delivered: the payment is as if it had not been sent.
+      Refusal why = new Refusal("not_begun", "nothing was delivered, and nothing is charged");
+      return new Outcome.Unpaid(parts.save(served.failed(why.code())), why);
+    }
+    BigInteger amount =
+        due.toAtomicRoundedUp(offer.charge().decimals()).max(BigInteger.ONE).min(ceiling);
+    PaymentRequirements used = served.requirements().withAmount(amount);
+    PaymentRecord measured = served.withRequirements(used);
+    byte[] bytes = ticket.answer.bytes().getBytes();
+    Settlement settlement =
+        parts
+            .scheme()
+            .settle(
+                served.payment(),
+                used,
+                signed -> {
+                  PaymentRecord settling = measured.settling(signed);
+                  boolean unused =
+                      parts.write(
+                          (c, log) -> {
+                            PaymentStore.save(c, settling, parts.now());
+                            PaymentStore.saveDraft(
+                                c,
+                                served.key(),
+                                new PaymentStore.Draft(
+                                    charging.draft(delivered, order, measured, due), due));
+                            if (delivered.whole()) {
+                              PaymentStore.saveAnswer(
+                                  c,
+                                  served.key(),
+                                  new StoredAnswer(
+                                      bytes,
+                                      order.job().stream(),
+                                      delivered.finish(),
+                                      Charging.receiptId(served),
+                                      created),
+                                  parts.now());
+                            }
+                            return true;
+                          });
+                });
+    PaymentRecord current =
+        parts.database().read(c -> PaymentStore.find(c, served.key()).orElseThrow());
+    return switch (settlement) {
+      case Settlement.Settled settled -> {
+        PaymentRecord paid = parts.write((c, log) -> charging.deposit(c, log, current, settled));
+        parts.exposure().paid(served.payer(), due);
+        yield new Outcome.Paid(paid);
+      }
+      case Settlement.Failed failed -> {
+        parts.exposure().defaulted(served.payer());
+        yield new Outcome.Unpaid(
+            parts.write(
+                (c, log) -> {
+                  PaymentStore.forgetAnswer(c, served.key());
+                  return charging.fail(c, log, current, failed.why().code());
+                }),
+            failed.why());
+      }
+      case Settlement.Unknown unknown ->
+          new Outcome.Pending(parts.save(current.with(PaymentState.UNKNOWN)));
+    };
+  }
+}

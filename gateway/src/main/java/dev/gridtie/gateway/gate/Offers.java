@@ -1,0 +1,57 @@
+package dev.gridtie.gateway.gate;
+
+import dev.gridtie.base.PicoUsd;
+import dev.gridtie.gateway.till.Till;
+import dev.gridtie.x402.server.ChargeScheme;
+import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequirements;
+import java.math.BigInteger;
+import java.util.List;
+import java.util.Optional;
+
+/** The ways to pay that the operator accepts, cheapest to settle first. */
+public final class Offers {
+  private final List<Offer> all;
+
+  /**
+   * A way to pay.
+   *
+   * @param charge how it is asked
+   * @param till into whose books it goes
+   */
+  public record Offer(ChargeScheme charge, Till till) {
+    /** What atomic units of the coin are worth. */
+    PicoUsd worth(BigInteger atomic) {
+      return PicoUsd.ofAtomic(atomic, charge.decimals());
+    }
+
+    /** What is asked for a price: at least one unit, for nothing cannot be paid. */
+    PaymentRequirements requirements(PicoUsd price) {
+      return charge.requirements(price.toAtomicRoundedUp(charge.decimals()).max(BigInteger.ONE));
+    }
+
+    private boolean isFor(PaymentPayload payment) {
+      return charge.scheme().equals(payment.scheme())
+          && charge.network().equals(payment.network())
+          && charge.takes(payment)
+          && payment.accepted().map(a -> a.asset().equalsIgnoreCase(charge.asset())).orElse(true);
+    }
+  }
+
+  public Offers(List<Offer> all) {
+    if (all.isEmpty()) {
+      throw new IllegalArgumentException("there must be a way to pay");
+    }
+    this.all = List.copyOf(all);
+  }
+
+  /** What a 402 says for a price. */
+  public List<PaymentRequirements> requirements(PicoUsd price) {
+    return all.stream().map(o -> o.requirements(price)).toList();
+  }
+
+  /** The way that a payment has taken; empty where it is none of ours. */
+  public Optional<Offer> of(PaymentPayload payment) {
+    return all.stream().filter(o -> o.isFor(payment)).findFirst();
+  }
+}
