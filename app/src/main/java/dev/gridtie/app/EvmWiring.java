@@ -1,9 +1,11 @@
 package dev.gridtie.app;
 
+import dev.gridtie.base.Json;
 import dev.gridtie.gateway.gate.Offers.Offer;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.JsonRpcChain;
@@ -11,6 +13,7 @@ import dev.gridtie.x402.evm.SenderPool;
 import dev.gridtie.x402.evm.Settler;
 import dev.gridtie.x402.evm.exact.ExactFacilitator;
 import dev.gridtie.x402.evm.exact.ExactServer;
+import dev.gridtie.x402.evm.exact.ExactTypes;
 import dev.gridtie.x402.evm.permit2.Permit2Facilitator;
 import dev.gridtie.x402.evm.permit2.Permit2Server;
 import dev.gridtie.x402.evm.permit2.Permit2Types;
@@ -62,13 +65,23 @@ final class EvmWiring {
                 "exact",
                 network,
                 p -> !Permit2Types.Payload.isIn(p.payload()),
+                (p, r) -> ExactTypes.paymentKey(network, EvmFields.asset(r), p),
+                Json.object(),
                 new ExactFacilitator(chain, settler, clock)),
             new Kind(
                 "exact",
                 network,
                 p -> Permit2Types.Payload.isIn(p.payload()),
+                (p, r) -> Permit2Types.paymentKey(network, p),
+                Json.object(),
                 new Permit2Facilitator(chain, settler, clock)),
-            new Kind("upto", network, p -> true, new UptoFacilitator(chain, settler, clock)));
+            new Kind(
+                "upto",
+                network,
+                p -> true,
+                (p, r) -> Permit2Types.paymentKey(network, p),
+                Json.object().put("facilitatorAddress", senders.first().toString()),
+                new UptoFacilitator(chain, settler, clock)));
   }
 
   private static List<EvmKey> keys(int count, Home home) throws IOException {

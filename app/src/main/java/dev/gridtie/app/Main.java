@@ -19,6 +19,7 @@ import picocli.CommandLine.Option;
       UpCommand.class,
       ChatCommand.class,
       GatewayCommand.class,
+      FacilitatorCommand.class,
       KeyCommand.class,
       ProxyCommand.class,
       LedgerCommand.class,

@@ -2,6 +2,7 @@ package dev.gridtie.x402.facilitator;
 
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.SignedTransaction;
+import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
@@ -9,6 +10,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
+import tools.jackson.databind.node.ObjectNode;
 
 /** All kinds of payment that are taken here: finds for each payment whoever takes its kind. */
 public final class Facilitator implements PaymentScheme {
@@ -19,10 +21,25 @@ public final class Facilitator implements PaymentScheme {
    *
    * @param network CAIP-2
    * @param takes which of the scheme's payloads it is: a scheme may have several
+   * @param key what names a payment for ever: two with the same key move money only once between
+   *     them
+   * @param extra what {@code /supported} says besides
    * @param scheme who verifies and settles it
    */
   public record Kind(
-      String name, String network, Predicate<PaymentPayload> takes, PaymentScheme scheme) {
+      String name,
+      String network,
+      Predicate<PaymentPayload> takes,
+      Key key,
+      ObjectNode extra,
+      PaymentScheme scheme) {
+
+    /** Names payments. */
+    public interface Key {
+      String of(PaymentPayload payment, PaymentRequirements requirements)
+          throws MalformedPaymentException;
+    }
+
     boolean isFor(PaymentPayload payment) {
       return name.equals(payment.scheme())
           && network.equals(payment.network())
@@ -36,6 +53,21 @@ public final class Facilitator implements PaymentScheme {
 
   public List<Kind> kinds() {
     return kinds;
+  }
+
+  /**
+   * What names a payment for ever; empty where it is of no kind that is taken here.
+   *
+   * @throws MalformedPaymentException where its payload cannot be read
+   */
+  public Optional<String> key(PaymentPayload payment, PaymentRequirements requirements)
+      throws MalformedPaymentException {
+    for (Kind kind : kinds) {
+      if (kind.isFor(payment)) {
+        return Optional.of(kind.key().of(payment, requirements));
+      }
+    }
+    return Optional.empty();
   }
 
   private Optional<PaymentScheme> of(PaymentPayload payment) {

@@ -55,7 +55,15 @@ public record PaymentPayload(
    * @throws MalformedPaymentException naming what is wrong
    */
   public static PaymentPayload fromV1Header(String header) throws MalformedPaymentException {
-    JsonNode json = Headers.decode(header);
+    return fromV1Json(Headers.decode(header));
+  }
+
+  /**
+   * Reads the v1 form.
+   *
+   * @throws MalformedPaymentException naming what is wrong
+   */
+  public static PaymentPayload fromV1Json(JsonNode json) throws MalformedPaymentException {
     requireVersion(json, 1, Headers.X_PAYMENT);
     String name = Fields.text(json, "network");
     String network =

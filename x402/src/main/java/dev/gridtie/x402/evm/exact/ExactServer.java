@@ -1,7 +1,5 @@
 package dev.gridtie.x402.evm.exact;
 
-import dev.gridtie.base.Hashes;
-import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmToken;
@@ -12,7 +10,6 @@ import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.math.BigInteger;
-import java.nio.charset.StandardCharsets;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
@@ -70,15 +67,7 @@ public record ExactServer(EvmToken token, EvmAddress payTo, long maxTimeoutSecon
    */
   @Override
   public String paymentKey(PaymentPayload payment) throws MalformedPaymentException {
-    var authorization = Payload.fromJson(payment.payload()).authorization();
-    String text =
-        String.join(
-            "|",
-            token.network(),
-            token.address().lower(),
-            authorization.from().lower(),
-            Hex.encode(authorization.nonce()));
-    return "exact-" + Hex.encode(Hashes.sha256(text.getBytes(StandardCharsets.UTF_8))).substring(2);
+    return ExactTypes.paymentKey(token.network(), token.address(), payment);
   }
 
   @Override

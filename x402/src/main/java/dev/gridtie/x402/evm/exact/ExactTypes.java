@@ -1,5 +1,7 @@
 package dev.gridtie.x402.evm.exact;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
@@ -9,6 +11,7 @@ import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.wire.Fields;
 import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.math.BigInteger;
 import tools.jackson.databind.JsonNode;
@@ -94,6 +97,18 @@ public final class ExactTypes {
               EvmFields.bytes(a, "nonce", 32)),
           EvmFields.signature(json, "signature"));
     }
+  }
+
+  /**
+   * Names a payment for ever: the token takes each nonce of a payer once.
+   *
+   * @throws MalformedPaymentException where the payload cannot be read
+   */
+  public static String paymentKey(String network, EvmAddress token, PaymentPayload payment)
+      throws MalformedPaymentException {
+    Authorization a = Payload.fromJson(payment.payload()).authorization();
+    String text = String.join("|", network, token.lower(), a.from().lower(), Hex.encode(a.nonce()));
+    return "exact-" + Hex.encode(Hashes.sha256(text.getBytes(US_ASCII))).substring(2);
   }
 
   /**

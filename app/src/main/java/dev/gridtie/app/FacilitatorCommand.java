@@ -1,0 +1,147 @@
+package dev.gridtie.app;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.facilitator.Facilitator;
+import dev.gridtie.x402.facilitator.FacilitatorDesk;
+import dev.gridtie.x402.facilitator.FacilitatorServer;
+import dev.gridtie.x402.facilitator.FileJournal;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.InstantSource;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code gridtie facilitator}: an x402 facilitator alone. */
+@Command(
+    name = "facilitator",
+    mixinStandardHelpOptions = true,
+    description = {
+      "Starts an x402 facilitator: it verifies payments for servers and brings them to the chain."
+          + " POST /verify, POST /settle, GET /supported, GET /discovery/resources.",
+      "Its keys are kept in the home and need gas on their chains; they hold nobody's money."
+          + " docs/x402.md explains the configuration."
+    })
+final class FacilitatorCommand implements Callable<Integer> {
+  private static final InstantSource CLOCK = InstantSource.system();
+
+  @Mixin private Main.HomeOption home = new Main.HomeOption();
+
+  @Option(
+      names = "--config",
+      required = true,
+      paramLabel = "FILE",
+      description = "YAML; see docs/x402.md.")
+  private Path config = Path.of("");
+
+  /**
+   * A facilitator's configuration.
+   *
+   * @param host to listen on
+   * @param port to listen on; 0 takes a free one
+   * @param chains where it settles; of each the first coin's keys, fee cap and timeouts hold
+   */
+  record Config(
+      @Nullable String host,
+      @JsonProperty(required = true) int port,
+      @JsonProperty(required = true) List<GatewayConfig.Chain> chains) {}
+
+  /** A facilitator that runs. */
+  static final class Running implements AutoCloseable {
+    private final Deque<AutoCloseable> parts = new ArrayDeque<>();
+    private final FacilitatorServer server;
+    private final List<String> signers;
+
+    Running(Config config, Home home) throws IOException {
+      if (config.chains().isEmpty()) {
+        throw new IOException("chains must name at least one chain");
+      }
+      home.create();
+      Map<String, EvmWiring> chains = new LinkedHashMap<>();
+      for (GatewayConfig.Chain chain : config.chains()) {
+        if (!chains.containsKey(chain.network())) {
+          chains.put(chain.network(), new EvmWiring(chain, home, CLOCK));
+        }
+      }
+      Facilitator facilitator =
+          new Facilitator(chains.values().stream().flatMap(w -> w.kinds().stream()).toList());
+      Map<String, List<String>> byNetwork = new LinkedHashMap<>();
+      for (EvmWiring chain : chains.values()) {
+        byNetwork
+            .computeIfAbsent("eip155:*", k -> new ArrayList<>())
+            .addAll(chain.senders().addresses().stream().map(EvmAddress::toString).toList());
+      }
+      byNetwork.replaceAll((k, all) -> all.stream().distinct().toList());
+      signers = byNetwork.values().stream().flatMap(List::stream).toList();
+      FacilitatorDesk desk =
+          new FacilitatorDesk(
+              facilitator,
+              new FileJournal(home.path().resolve("facilitator.journal"), CLOCK),
+              CLOCK);
+      parts.push(desk);
+      try {
+        desk.start();
+        server =
+            new FacilitatorServer(
+                desk,
+                facilitator,
+                new FacilitatorServer.Bazaar(CLOCK),
+                byNetwork,
+                config.host() == null ? "127.0.0.1" : config.host(),
+                config.port());
+        parts.push(server);
+      } catch (IOException | RuntimeException e) {
+        close();
+        throw e;
+      }
+    }
+
+    int port() {
+      return server.port();
+    }
+
+    @Override
+    public void close() {
+      while (!parts.isEmpty()) {
+        try {
+          parts.pop().close();
+        } catch (Exception e) {
+          System.err.println("gridtie: stopping: " + e.getMessage());
+        }
+      }
+    }
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    Config read = YamlFile.read(config, Config.class);
+    Running running = new Running(read, home.get());
+    CountDownLatch stopped = new CountDownLatch(1);
+    Runtime.getRuntime()
+        .addShutdownHook(
+            new Thread(
+                () -> {
+                  running.close();
+                  stopped.countDown();
+                }));
+    System.out.println(
+        "ready http://" + (read.host() == null ? "127.0.0.1" : read.host()) + ":" + running.port());
+    System.out.println(
+        "gas is paid by "
+            + String.join(" and ", running.signers)
+            + ": they need some of their chains' coin");
+    System.out.flush();
+    stopped.await();
+    return 0;
+  }
+}
