@@ -20,6 +20,7 @@ import dev.gridtie.x402.evm.permit2.Permit2Types;
 import dev.gridtie.x402.evm.upto.UptoFacilitator;
 import dev.gridtie.x402.evm.upto.UptoServer;
 import dev.gridtie.x402.facilitator.Facilitator.Kind;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.wire.Networks;
 import java.io.IOException;
@@ -115,7 +116,7 @@ final class EvmWiring {
   boolean isWell() {
     try {
       return chain.chainId() == chainId;
-    } catch (EvmChain.UnreachableException | EvmChain.RefusedException e) {
+    } catch (UnreachableException | EvmChain.RefusedException e) {
       return false;
     }
   }

@@ -4,6 +4,7 @@ import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.local.LocalChain;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.net.URI;
@@ -165,7 +166,7 @@ final class UpCommand implements Callable<Integer> {
   }
 
   private static void fund(LocalChain chain, EvmAddress buyer, EvmAddress gas)
-      throws EvmChain.UnreachableException, EvmChain.RefusedException {
+      throws UnreachableException, EvmChain.RefusedException {
     if (chain.rpc().balance(gas).compareTo(GAS_LOW_WEI) < 0) {
       chain.giveGas(gas);
     }

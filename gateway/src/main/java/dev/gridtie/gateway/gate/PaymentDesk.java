@@ -12,10 +12,10 @@ import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.gateway.gate.Ticket.Gate;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
-import dev.gridtie.x402.evm.EvmChain;
-import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
+import dev.gridtie.x402.facilitator.SignedTransaction;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.Networks;
@@ -267,7 +267,7 @@ public final class PaymentDesk implements AutoCloseable {
     Verdict verdict;
     try {
       verdict = parts.scheme().verify(claimed.payment(), claimed.requirements());
-    } catch (EvmChain.UnreachableException e) {
+    } catch (UnreachableException e) {
       PaymentRecord unused = parts.save(claimed.failed("chain_unreachable"));
       ticket.shut(Refusals.chainUnreachable(), null);
       return;

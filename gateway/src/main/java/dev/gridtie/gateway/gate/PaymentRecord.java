@@ -1,6 +1,6 @@
 package dev.gridtie.gateway.gate;
 
-import dev.gridtie.x402.evm.SignedTransaction;
+import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.util.Optional;

@@ -2,7 +2,7 @@ package dev.gridtie.gateway.gate;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
-import dev.gridtie.x402.evm.SignedTransaction;
+import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;

@@ -1,7 +1,7 @@
 package dev.gridtie.gateway.gate;
 
-import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -107,7 +107,7 @@ final class Recovery {
           parts.scheme().adopt(p.requirements(), p.sent().get());
           PaymentRecord unused = parts.save(p.with(PaymentState.UNKNOWN));
         }
-      } catch (EvmChain.UnreachableException e) {
+      } catch (UnreachableException e) {
         return false;
       }
     }

@@ -1,5 +1,6 @@
 package dev.gridtie.x402.evm;
 
+import dev.gridtie.x402.facilitator.UnreachableException;
 import java.math.BigInteger;
 import java.util.List;
 import java.util.Optional;
@@ -8,18 +9,6 @@ import java.util.Optional;
  * What paying needs of an EVM chain. Every call blocks; every call may find the chain out of reach.
  */
 public interface EvmChain {
-  /**
-   * The chain could not be asked, or did not answer in time: nothing is known about what became of
-   * the request.
-   */
-  final class UnreachableException extends Exception {
-    private static final long serialVersionUID = 1L;
-
-    public UnreachableException(String message) {
-      super(message);
-    }
-  }
-
   /** The chain answered with an error: the request was understood and refused. */
   final class RefusedException extends Exception {
     private static final long serialVersionUID = 1L;

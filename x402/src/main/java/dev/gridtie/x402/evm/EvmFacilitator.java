@@ -1,9 +1,10 @@
 package dev.gridtie.x402.evm;
 
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
-import dev.gridtie.x402.evm.EvmChain.UnreachableException;
 import dev.gridtie.x402.facilitator.PaymentRefusedException;
 import dev.gridtie.x402.facilitator.PaymentScheme;
+import dev.gridtie.x402.facilitator.SignedTransaction;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;

@@ -2,6 +2,7 @@ package dev.gridtie.x402.evm;
 
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.math.BigInteger;

@@ -1,8 +1,9 @@
 package dev.gridtie.x402.evm;
 
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
-import dev.gridtie.x402.evm.EvmChain.UnreachableException;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
+import dev.gridtie.x402.facilitator.SignedTransaction;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import java.math.BigInteger;
 import java.util.Optional;
 

@@ -2,8 +2,8 @@ package dev.gridtie.x402.evm;
 
 import dev.gridtie.base.Hex;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
-import dev.gridtie.x402.evm.EvmChain.UnreachableException;
 import dev.gridtie.x402.facilitator.PaymentRefusedException;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import java.util.Arrays;
 import java.util.Optional;
 

@@ -2,6 +2,8 @@ package dev.gridtie.x402.evm;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
+import dev.gridtie.x402.facilitator.SignedTransaction;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import java.math.BigInteger;
 import java.time.Duration;
 import java.time.Instant;
@@ -82,13 +84,13 @@ public final class Sender {
    * Signs a call, lets {@code beforeSending} write it down, and sends it.
    *
    * @return the transaction; that it was accepted is known, that it will be mined is not
-   * @throws EvmChain.UnreachableException with {@code beforeSending} called: it may have been sent;
-   *     else it was not
+   * @throws UnreachableException with {@code beforeSending} called: it may have been sent; else it
+   *     was not
    * @throws EvmChain.RefusedException where the chain would not take it
    */
   public synchronized SignedTransaction send(
       EvmAddress to, byte[] data, Consumer<SignedTransaction> beforeSending)
-      throws EvmChain.UnreachableException, EvmChain.RefusedException, FeeCapException {
+      throws UnreachableException, EvmChain.RefusedException, FeeCapException {
     BigInteger gas = chain.estimateGas(address(), to, data);
     gas = gas.multiply(BigInteger.valueOf(12)).divide(BigInteger.TEN);
     if (gas.compareTo(GAS_MAX) > 0) {
@@ -126,7 +128,7 @@ public final class Sender {
    * nonce, so that at most one of the two is ever mined.
    */
   public synchronized void sendAgain(SignedTransaction signed)
-      throws EvmChain.UnreachableException, EvmChain.RefusedException {
+      throws UnreachableException, EvmChain.RefusedException {
     Waiting waiting =
         unresolved.computeIfAbsent(signed.nonce(), n -> new Waiting(signed, clock.instant()));
     SignedTransaction again = waiting.last();
@@ -145,7 +147,7 @@ public final class Sender {
 
   /** The same call, at what the chain asks now and at least an eighth more than before. */
   private SignedTransaction withHigherFee(SignedTransaction before)
-      throws EvmChain.UnreachableException, EvmChain.RefusedException {
+      throws UnreachableException, EvmChain.RefusedException {
     if (!(TransactionDecoder.decode(Hex.encode(before.raw())).getTransaction()
         instanceof Transaction1559 old)) {
       return before;
@@ -159,8 +161,9 @@ public final class Sender {
     if (max.compareTo(old.getMaxFeePerGas()) <= 0 || tip.compareTo(max) > 0) {
       return before; // the cap is reached: it waits
     }
+    Decoded call = Decoded.of(before);
     return signed(
-        before.nonce(), before.gas(), before.to(), before.data(), tip, max, before.sinceBlock());
+        before.nonce(), call.gas(), call.to(), call.data(), tip, max, before.sinceBlock());
   }
 
   private static BigInteger raised(BigInteger fee) {
@@ -191,12 +194,12 @@ public final class Sender {
       } else {
         next = null;
       }
-    } catch (EvmChain.UnreachableException | EvmChain.RefusedException | FeeCapException e) {
+    } catch (UnreachableException | EvmChain.RefusedException | FeeCapException e) {
       next = null; // asked again from the chain before the next transaction
     }
   }
 
-  private BigInteger nextNonce() throws EvmChain.UnreachableException, EvmChain.RefusedException {
+  private BigInteger nextNonce() throws UnreachableException, EvmChain.RefusedException {
     BigInteger nonce = next;
     if (nonce == null) {
       nonce = chain.pendingNonce(address());
@@ -209,7 +212,7 @@ public final class Sender {
   }
 
   private SignedTransaction sign(BigInteger nonce, BigInteger gas, EvmAddress to, byte[] data)
-      throws EvmChain.UnreachableException, EvmChain.RefusedException, FeeCapException {
+      throws UnreachableException, EvmChain.RefusedException, FeeCapException {
     EvmChain.Block head = chain.latestBlock();
     BigInteger tip = chain.priorityFee();
     BigInteger max = head.baseFee().shiftLeft(1).add(tip);

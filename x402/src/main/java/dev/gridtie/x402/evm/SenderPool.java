@@ -1,5 +1,6 @@
 package dev.gridtie.x402.evm;
 
+import dev.gridtie.x402.facilitator.SignedTransaction;
 import java.math.BigInteger;
 import java.time.InstantSource;
 import java.util.Comparator;
@@ -57,6 +58,6 @@ public final class SenderPool {
 
   /** Takes back into account, after a restart, a transaction whose end is not known. */
   public void adopt(SignedTransaction signed) {
-    of(signed.from()).ifPresent(s -> s.adopt(signed));
+    of(Decoded.of(signed).from()).ifPresent(s -> s.adopt(signed));
   }
 }

@@ -1,8 +1,9 @@
 package dev.gridtie.x402.evm;
 
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
-import dev.gridtie.x402.evm.EvmChain.UnreachableException;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
+import dev.gridtie.x402.facilitator.SignedTransaction;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.wire.Refusal;
 import java.math.BigInteger;
 import java.time.Duration;
@@ -114,7 +115,7 @@ public final class Settler {
   /** Finds out, once, what became of a transaction; sends it again where the chain has lost it. */
   public Settlement reconcile(Movement movement, SignedTransaction sent) {
     try {
-      Optional<Sender> sender = senders.of(sent.from());
+      Optional<Sender> sender = senders.of(Decoded.of(sent).from());
       Optional<EvmChain.Receipt> own = chain.receipt(sent.hash());
       if (own.isPresent()) {
         sender.ifPresent(s -> s.mined(sent));
@@ -127,7 +128,7 @@ public final class Settler {
                 sent,
                 "succeeded without the expected Transfer event");
       }
-      if (movement.isUsed(sent.from())) {
+      if (movement.isUsed(senders.first())) {
         sender.ifPresent(s -> s.resolved(sent));
         return movement
             .movedBy(sent)

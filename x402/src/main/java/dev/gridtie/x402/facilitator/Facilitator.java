@@ -1,7 +1,5 @@
 package dev.gridtie.x402.facilitator;
 
-import dev.gridtie.x402.evm.EvmChain;
-import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
@@ -97,7 +95,7 @@ public final class Facilitator implements PaymentScheme {
 
   @Override
   public Verdict verify(PaymentPayload payment, PaymentRequirements requirements)
-      throws EvmChain.UnreachableException {
+      throws UnreachableException {
     Optional<PaymentScheme> scheme = of(payment);
     return scheme.isPresent()
         ? scheme.get().verify(payment, requirements)
@@ -132,10 +130,10 @@ public final class Facilitator implements PaymentScheme {
 
   @Override
   public boolean isOnChain(PaymentRequirements requirements, String transaction)
-      throws EvmChain.UnreachableException {
+      throws UnreachableException {
     Optional<PaymentScheme> scheme = on(requirements);
     if (scheme.isEmpty()) {
-      throw new EvmChain.UnreachableException(requirements.network() + " is not served any more");
+      throw new UnreachableException(requirements.network() + " is not served any more");
     }
     return scheme.get().isOnChain(requirements, transaction);
   }

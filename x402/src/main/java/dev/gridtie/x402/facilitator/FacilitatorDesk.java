@@ -5,7 +5,6 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
-import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
 import dev.gridtie.x402.facilitator.SettlementJournal.Line;
@@ -118,7 +117,7 @@ public final class FacilitatorDesk implements AutoCloseable {
         case Verdict.Valid valid -> json.put("isValid", true).put("payer", valid.payer());
         case Verdict.Invalid invalid -> invalid(json, invalid.why());
       }
-    } catch (EvmChain.UnreachableException e) {
+    } catch (UnreachableException e) {
       invalid(
           json,
           new Refusal("unexpected_verify_error", "the chain is out of reach: " + e.getMessage()));

@@ -4,7 +4,6 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
-import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;

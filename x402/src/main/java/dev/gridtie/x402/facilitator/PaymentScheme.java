@@ -1,7 +1,5 @@
 package dev.gridtie.x402.facilitator;
 
-import dev.gridtie.x402.evm.EvmChain;
-import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
@@ -36,11 +34,11 @@ public interface PaymentScheme {
   /**
    * Looks at a payment without moving money.
    *
-   * @throws EvmChain.UnreachableException where the chain could not be asked; nothing is known
-   *     about the payment
+   * @throws UnreachableException where the chain could not be asked; nothing is known about the
+   *     payment
    */
   Verdict verify(PaymentPayload payment, PaymentRequirements requirements)
-      throws EvmChain.UnreachableException;
+      throws UnreachableException;
 
   /**
    * Brings a verified payment to the chain and waits for its end, for a bounded time.
@@ -66,8 +64,8 @@ public interface PaymentScheme {
   /**
    * Whether the chain knows of a transaction that it had mined; after a reorganisation it may not.
    *
-   * @throws EvmChain.UnreachableException where the chain could not be asked
+   * @throws UnreachableException where the chain could not be asked
    */
   boolean isOnChain(PaymentRequirements requirements, String transaction)
-      throws EvmChain.UnreachableException;
+      throws UnreachableException;
 }

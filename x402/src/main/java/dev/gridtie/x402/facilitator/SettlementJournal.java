@@ -1,6 +1,5 @@
 package dev.gridtie.x402.facilitator;
 
-import dev.gridtie.x402.evm.SignedTransaction;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.io.IOException;
