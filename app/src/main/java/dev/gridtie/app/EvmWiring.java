@@ -31,7 +31,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** What pays on one EVM chain: its JSON-RPC, the keys that pay its gas, the schemes. */
-final class EvmWiring {
+final class EvmWiring implements ChainWiring {
   /** How many keys one chain may have. */
   private static final int KEYS_MAX = 32;
 
@@ -96,24 +96,23 @@ final class EvmWiring {
     return keys;
   }
 
-  String network() {
-    return config.network();
+  @Override
+  public List<String> signers() {
+    return senders.addresses().stream().map(EvmAddress::toString).toList();
   }
 
-  EvmChain chain() {
-    return chain;
+  @Override
+  public String family() {
+    return "eip155:*";
   }
 
-  SenderPool senders() {
-    return senders;
-  }
-
-  List<Kind> kinds() {
+  @Override
+  public List<Kind> kinds() {
     return kinds;
   }
 
-  /** Whether the chain that answers is the one that was configured. */
-  boolean isWell() {
+  @Override
+  public boolean isWell() {
     try {
       return chain.chainId() == chainId;
     } catch (UnreachableException | EvmChain.RefusedException e) {
@@ -121,12 +120,13 @@ final class EvmWiring {
     }
   }
 
-  /**
-   * The ways to pay in one of the chain's coins.
-   *
-   * @throws IOException naming the key that is wrong
-   */
-  List<Offer> offers(GatewayConfig.Chain coin, EvmAddress payTo) throws IOException {
+  @Override
+  public List<Offer> offers(GatewayConfig.Chain coin, String receiver) throws IOException {
+    EvmAddress payTo = address("payTo", receiver);
+    if (coin.tokenName() == null || coin.tokenVersion() == null) {
+      throw new IOException(
+          "chain.tokenName and chain.tokenVersion are missing for " + coin.token());
+    }
     EvmToken token =
         new EvmToken(
             coin.network(),

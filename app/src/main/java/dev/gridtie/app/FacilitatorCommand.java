@@ -1,7 +1,6 @@
 package dev.gridtie.app;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
-import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.facilitator.Facilitator;
 import dev.gridtie.x402.facilitator.FacilitatorDesk;
 import dev.gridtie.x402.facilitator.FacilitatorServer;
@@ -67,19 +66,12 @@ final class FacilitatorCommand implements Callable<Integer> {
         throw new IOException("chains must name at least one chain");
       }
       home.create();
-      Map<String, EvmWiring> chains = new LinkedHashMap<>();
-      for (GatewayConfig.Chain chain : config.chains()) {
-        if (!chains.containsKey(chain.network())) {
-          chains.put(chain.network(), new EvmWiring(chain, home, CLOCK));
-        }
-      }
+      Map<String, ChainWiring> chains = ChainWiring.all(config.chains(), home, CLOCK);
       Facilitator facilitator =
           new Facilitator(chains.values().stream().flatMap(w -> w.kinds().stream()).toList());
       Map<String, List<String>> byNetwork = new LinkedHashMap<>();
-      for (EvmWiring chain : chains.values()) {
-        byNetwork
-            .computeIfAbsent("eip155:*", k -> new ArrayList<>())
-            .addAll(chain.senders().addresses().stream().map(EvmAddress::toString).toList());
+      for (ChainWiring chain : chains.values()) {
+        byNetwork.computeIfAbsent(chain.family(), k -> new ArrayList<>()).addAll(chain.signers());
       }
       byNetwork.replaceAll((k, all) -> all.stream().distinct().toList());
       signers = byNetwork.values().stream().flatMap(List::stream).toList();

@@ -44,7 +44,6 @@ import dev.gridtie.ledger.Database;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.SpendingCaps;
-import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.facilitator.Facilitator;
 import io.opentelemetry.api.common.AttributeKey;
@@ -76,9 +75,9 @@ import java.util.Collection;
 import java.util.Deque;
 import java.util.EnumSet;
 import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -122,26 +121,16 @@ final class Gateway implements AutoCloseable {
   private void wire(GatewayConfig config, Home home, Install install) throws IOException {
     home.create();
     Database database = opened(Database.open(Database.file(home.path()), Gateway::schema));
-    EvmAddress payTo = EvmWiring.address("payTo", config.payTo());
-    Map<String, EvmWiring> chains = new LinkedHashMap<>();
+    Map<String, ChainWiring> chains = ChainWiring.all(config.allChains(), home, CLOCK);
     List<Offers.Offer> offered = new ArrayList<>();
     for (GatewayConfig.Chain coin : config.allChains()) {
-      EvmWiring wiring = chains.get(coin.network());
-      if (wiring == null) {
-        wiring = new EvmWiring(coin, home, CLOCK);
-        chains.put(coin.network(), wiring);
-      }
-      offered.addAll(wiring.offers(coin, payTo));
+      String payTo = coin.payTo() == null ? config.payTo() : coin.payTo();
+      offered.addAll(Objects.requireNonNull(chains.get(coin.network())).offers(coin, payTo));
     }
     Offers offers = new Offers(offered);
     Facilitator facilitator =
         new Facilitator(chains.values().stream().flatMap(w -> w.kinds().stream()).toList());
-    gasPayers =
-        chains.values().stream()
-            .flatMap(w -> w.senders().addresses().stream())
-            .map(EvmAddress::toString)
-            .distinct()
-            .toList();
+    gasPayers = chains.values().stream().flatMap(w -> w.signers().stream()).distinct().toList();
     Vertx vertx = Vertx.vertx(new VertxOptions().setPreferNativeTransport(true));
     opened(() -> vertx.close().toCompletionStage().toCompletableFuture().get(2, TimeUnit.SECONDS));
     HttpClient client = upstreamClient(vertx);
@@ -270,12 +259,12 @@ final class Gateway implements AutoCloseable {
   }
 
   private static Map<String, BooleanSupplier> health(
-      Collection<EvmWiring> chains, List<Model> models) {
+      Collection<ChainWiring> chains, List<Model> models) {
     return Map.of(
         "engine",
         () -> models.stream().allMatch(m -> m.endpoints().stream().allMatch(Endpoint::isReady)),
         "chain",
-        () -> chains.stream().allMatch(EvmWiring::isWell));
+        () -> chains.stream().allMatch(ChainWiring::isWell));
   }
 
   /** Other gateways are paid from a wallet of this home, within limits, and remembered on disk. */

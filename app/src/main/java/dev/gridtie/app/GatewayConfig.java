@@ -138,10 +138,10 @@ record GatewayConfig(
    * Where payments settle.
    *
    * @param rpc the chain's JSON-RPC
-   * @param network CAIP-2, {@code eip155:…}
-   * @param token the coin's contract
-   * @param tokenName its EIP-712 name
-   * @param tokenVersion its EIP-712 version
+   * @param network CAIP-2, {@code eip155:…} or {@code solana:…}
+   * @param token the coin's contract, or its mint
+   * @param tokenName its EIP-712 name; Solana has none
+   * @param tokenVersion its EIP-712 version; Solana has none
    * @param decimals its own
    * @param feeCapGwei the most that is paid for a unit of gas
    * @param rpcTimeoutSeconds for one call
@@ -150,21 +150,26 @@ record GatewayConfig(
    * @param schemes how payments in this coin are taken, in the order they are offered: {@code
    *     exact} (the coin must speak EIP-3009), {@code exact-permit2}, {@code upto}; {@code exact}
    *     where left out
+   * @param payTo who receives there, where that is not the gateway's {@code payTo}; Solana's
+   *     addresses are others
+   * @param tokenProgram on Solana, of the coin: Token where left out
    * @param signingKeys how many keys bring transactions to this chain, each with its own queue
    */
   record Chain(
       @JsonProperty(required = true) String rpc,
       @JsonProperty(required = true) String network,
       @JsonProperty(required = true) String token,
-      @JsonProperty(required = true) String tokenName,
-      @JsonProperty(required = true) String tokenVersion,
+      @Nullable String tokenName,
+      @Nullable String tokenVersion,
       @JsonProperty(required = true) int decimals,
       long feeCapGwei,
       long rpcTimeoutSeconds,
       long settleTimeoutSeconds,
       long validSeconds,
       List<String> schemes,
-      int signingKeys) {
+      int signingKeys,
+      @Nullable String payTo,
+      @Nullable String tokenProgram) {
 
     Chain(
         String rpc,
@@ -189,7 +194,9 @@ record GatewayConfig(
           settleTimeoutSeconds,
           validSeconds,
           List.of(),
-          1);
+          1,
+          null,
+          null);
     }
 
     /** The same with other schemes. */
@@ -206,7 +213,9 @@ record GatewayConfig(
           settleTimeoutSeconds,
           validSeconds,
           newSchemes,
-          signingKeys);
+          signingKeys,
+          payTo,
+          tokenProgram);
     }
 
     Chain {

@@ -3,6 +3,8 @@ package dev.gridtie.app;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 
 import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.solana.Base58;
+import dev.gridtie.x402.solana.SolanaKey;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -87,6 +89,19 @@ record Home(Path path) {
       writeSecret(file, EvmKey.random(new SecureRandom()).revealHex() + "\n");
     }
     return readEvmKey(file);
+  }
+
+  /** A Solana key of this home, made where it is missing: base58 of its seed. */
+  SolanaKey solanaKey(String name) throws IOException {
+    Path file = keyFile(name);
+    if (!Files.exists(file)) {
+      writeSecret(file, SolanaKey.random(new SecureRandom()).revealBase58() + "\n");
+    }
+    try {
+      return SolanaKey.ofSeed(Base58.decode(Files.readString(file).strip(), 32));
+    } catch (IllegalArgumentException e) {
+      throw new IOException(file + " does not hold a Solana key: base58 of a seed of 32 bytes");
+    }
   }
 
   /** Reads an EVM key: 0x-hexadecimal on one line. The message of a failure does not repeat it. */

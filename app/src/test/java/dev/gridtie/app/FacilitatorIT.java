@@ -73,7 +73,9 @@ class FacilitatorIT {
             2,
             60,
             List.of(),
-            2);
+            2,
+            null,
+            null);
     return new FacilitatorCommand.Running(
         new FacilitatorCommand.Config(null, 0, List.of(two)), world.home);
   }

@@ -9,12 +9,18 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.testkit.LocalSolana;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.local.LocalChain;
 import dev.gridtie.x402.evm.permit2.Permit2Client;
 import dev.gridtie.x402.evm.upto.UptoClient;
+import dev.gridtie.x402.solana.JsonRpcSolana;
+import dev.gridtie.x402.solana.SolanaAddress;
+import dev.gridtie.x402.solana.SolanaKey;
+import dev.gridtie.x402.solana.SolanaToken;
+import dev.gridtie.x402.solana.exact.SolanaExactClient;
 import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.SettleResponse;
 import java.io.BufferedReader;
@@ -24,6 +30,7 @@ import java.math.BigInteger;
 import java.net.http.HttpResponse;
 import java.nio.file.Path;
 import java.security.SecureRandom;
+import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -45,13 +52,48 @@ class MeteredIT {
   private static final String BILL = ": PAYMENT-RESPONSE ";
 
   @TempDir static Path directory;
+  private static final SolanaAddress MINT =
+      SolanaAddress.of("4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU");
+  private static final SolanaKey SELLER = SolanaKey.random(new SecureRandom());
+  private static LocalSolana solana;
   private static TestGateway world;
   private static Gateway gateway;
 
   @BeforeAll
   static void start() throws Exception {
     world = new TestGateway(directory);
+    solana = LocalSolana.start(TestGateway.ROOT, directory.resolve("solana.log"));
+    solana.mint(MINT.toString(), SolanaAddress.TOKEN.toString(), 6);
+    fundOnSolana(SELLER, 0);
+    solana.airdrop(world.home.solanaKey("facilitator-solana").address().toString(), 1_000_000_000);
     gateway = world.start(config());
+  }
+
+  private static GatewayConfig.Chain onSolana() {
+    return new GatewayConfig.Chain(
+        solana.url().toString(),
+        SolanaToken.DEVNET,
+        MINT.toString(),
+        null,
+        null,
+        6,
+        0,
+        2,
+        2,
+        60,
+        List.of(),
+        0,
+        SELLER.address().toString(),
+        null);
+  }
+
+  private static void fundOnSolana(SolanaKey owner, long amount) throws Exception {
+    solana.tokenAccount(
+        SolanaAddress.tokenAccount(owner.address(), SolanaAddress.TOKEN, MINT).toString(),
+        MINT.bytes(),
+        owner.address().bytes(),
+        SolanaAddress.TOKEN.toString(),
+        amount);
   }
 
   private static GatewayConfig config() {
@@ -70,7 +112,7 @@ class MeteredIT {
             60);
     return usual.withChains(
         usual.chain().withSchemes(List.of("upto", "exact", "exact-permit2")),
-        List.of(pegged.withSchemes(List.of("exact-permit2"))),
+        List.of(pegged.withSchemes(List.of("exact-permit2")), onSolana()),
         new GatewayConfig.ExposureLimits("0.01", "0.05", "1"));
   }
 
@@ -79,6 +121,7 @@ class MeteredIT {
     gateway.close();
     world.requireSound();
     world.close();
+    solana.close();
   }
 
   @BeforeEach
@@ -260,6 +303,32 @@ class MeteredIT {
   }
 
   @Test
+  void aSolanaWalletPaysForAnAnswer() throws Exception {
+    SolanaKey buyer = SolanaKey.random(new SecureRandom());
+    fundOnSolana(buyer, 1_000_000);
+    byte[] body = bytes(chat("What is a receipt?").put("max_tokens", 500));
+    HttpResponse<String> unpaid = world.post(body, Map.of());
+    SolanaExactClient client =
+        new SolanaExactClient(
+            buyer,
+            SolanaToken.DEVNET,
+            new JsonRpcSolana(solana.url(), Duration.ofSeconds(5)),
+            new SecureRandom());
+    String payment = world.payFor(unpaid, client, MINT.toString());
+    HttpResponse<String> answer = world.paid(body, payment);
+    assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+    long quoted = TestGateway.quoted(payment).longValueExact();
+    SolanaAddress account = SolanaAddress.tokenAccount(SELLER.address(), SolanaAddress.TOKEN, MINT);
+    assertThat(solana.amount(account.toString())).isEqualTo(quoted);
+    JsonNode receipt = receipt(answer);
+    assertThat(receipt.path("payment").path("payer").asString())
+        .isEqualTo(buyer.address().toString());
+    assertThat(receipt.path("payment").path("network").asString()).isEqualTo(SolanaToken.DEVNET);
+    assertThat(world.paid(body, payment).body()).isEqualTo(answer.body());
+    assertThat(solana.amount(account.toString())).isEqualTo(quoted);
+  }
+
+  @Test
   void aCeilingCannotBeUsedForAnotherRequest() throws Exception {
     byte[] body = bytes(chat("What is a receipt?").put("max_tokens", 500));
     String payment = sign(body);
@@ -277,7 +346,7 @@ class MeteredIT {
     JsonNode accepts =
         Headers.decode(unpaid.headers().firstValue("PAYMENT-REQUIRED").orElseThrow())
             .path("accepts");
-    assertThat(accepts.size()).isEqualTo(4);
+    assertThat(accepts.size()).isEqualTo(5);
     BigInteger inUsdc = new BigInteger(accepts.path(0).path("amount").asString());
     BigInteger inPegged = new BigInteger(accepts.path(3).path("amount").asString());
     // The finer coin needs no rounding up to a millionth of a dollar.

@@ -14,6 +14,7 @@ import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.evm.local.LocalChain;
+import dev.gridtie.x402.solana.SolanaToken;
 import dev.gridtie.x402.wire.Headers;
 import java.io.IOException;
 import java.io.InputStream;
@@ -203,7 +204,7 @@ final class TestGateway implements AutoCloseable {
             List.of(signer),
             new Payer.Limits(
                 BigInteger.TEN.pow(18),
-                List.of(NETWORK),
+                List.of(NETWORK, SolanaToken.DEVNET),
                 asset.isEmpty() ? List.of() : List.of(asset)));
     return switch (payer.decide(
         Optional.of(unpaid.headers().firstValue(Headers.PAYMENT_REQUIRED).orElseThrow()),

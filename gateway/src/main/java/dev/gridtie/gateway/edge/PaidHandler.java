@@ -34,7 +34,6 @@ import io.vertx.core.MultiMap;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -230,7 +229,7 @@ final class PaidHandler {
   /** Under whose name a payer's sealed state is kept. */
   private String payer(PaymentPayload payment) throws MalformedPaymentException {
     ChargeScheme charge = services.offers().of(payment).orElseThrow().charge();
-    return "x402:" + charge.payer(payment).toLowerCase(Locale.ROOT);
+    return "x402:" + charge.payer(payment);
   }
 
   /**

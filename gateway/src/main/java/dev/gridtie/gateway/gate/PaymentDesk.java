@@ -26,7 +26,6 @@ import dev.gridtie.x402.wire.SettleResponse;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
@@ -159,7 +158,7 @@ public final class PaymentDesk implements AutoCloseable {
     ChargeScheme charge = parts.offers().of(payment).orElseThrow().charge();
     String key = charge.paymentKey(payment);
     String signature = signatureOf(payment);
-    String payer = charge.payer(payment).toLowerCase(Locale.ROOT);
+    String payer = charge.payer(payment);
     for (int attempt = 0; attempt < ADMISSION_ATTEMPTS && !closed; attempt++) {
       if (live.size() >= LIVE_MAX) {
         return new Admission.Refuse(Refusals.tooManyPayments(), null);

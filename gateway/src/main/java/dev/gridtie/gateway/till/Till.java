@@ -39,7 +39,7 @@ public final class Till {
   }
 
   public AccountId payer(String address) {
-    return new AccountId(asset, "payer:" + address.toLowerCase(java.util.Locale.ROOT));
+    return new AccountId(asset, "payer:" + address);
   }
 
   /** The chain has moved {@code amount} to us. */

@@ -42,7 +42,7 @@ public interface ChargeScheme {
   String paymentKey(PaymentPayload payment) throws MalformedPaymentException;
 
   /**
-   * Who says it pays; nothing is verified yet.
+   * Who says it pays, in the one form that its accounts have; nothing is verified yet.
    *
    * @throws MalformedPaymentException where the scheme's payload cannot be read
    */

@@ -72,6 +72,6 @@ public record ExactServer(EvmToken token, EvmAddress payTo, long maxTimeoutSecon
 
   @Override
   public String payer(PaymentPayload payment) throws MalformedPaymentException {
-    return Payload.fromJson(payment.payload()).authorization().from().toString();
+    return Payload.fromJson(payment.payload()).authorization().from().lower();
   }
 }

@@ -53,10 +53,7 @@ public record Permit2Server(EvmToken token, EvmAddress payTo, long maxTimeoutSec
 
   @Override
   public String payer(PaymentPayload payment) throws MalformedPaymentException {
-    return Permit2Types.Payload.fromJson(payment.payload(), false)
-        .authorization()
-        .from()
-        .toString();
+    return Permit2Types.Payload.fromJson(payment.payload(), false).authorization().from().lower();
   }
 
   @Override

@@ -56,7 +56,7 @@ public record UptoServer(
 
   @Override
   public String payer(PaymentPayload payment) throws MalformedPaymentException {
-    return Permit2Types.Payload.fromJson(payment.payload(), true).authorization().from().toString();
+    return Permit2Types.Payload.fromJson(payment.payload(), true).authorization().from().lower();
   }
 
   @Override
