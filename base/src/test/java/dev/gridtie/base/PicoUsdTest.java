@@ -36,7 +36,19 @@ class PicoUsdTest {
     assertThatThrownBy(() -> PicoUsd.ofDollars("0.0000000000001"))
         .isInstanceOf(IllegalArgumentException.class);
     assertThatThrownBy(() -> PicoUsd.ofDollars("ten")).isInstanceOf(IllegalArgumentException.class);
-    assertThatThrownBy(() -> PicoUsd.ofAtomic(BigInteger.ONE, 18))
+    assertThatThrownBy(() -> PicoUsd.ofAtomic(BigInteger.ONE, 37))
         .isInstanceOf(IllegalArgumentException.class);
+    assertThatThrownBy(() -> PicoUsd.ofAtomic(BigInteger.ONE, -1))
+        .isInstanceOf(IllegalArgumentException.class);
+  }
+
+  @Test
+  void aCoinFinerThanTheUnitIsAskedExactlyAndCreditedRoundedDown() {
+    PicoUsd price = PicoUsd.of(2_008_000_000);
+    assertThat(price.toAtomicRoundedUp(18)).isEqualTo(new BigInteger("2008000000000000"));
+    assertThat(price.toAtomicRoundedDown(18)).isEqualTo(new BigInteger("2008000000000000"));
+    assertThat(PicoUsd.ofAtomic(new BigInteger("2008000000000000"), 18)).isEqualTo(price);
+    assertThat(PicoUsd.ofAtomic(new BigInteger("2008000000999999"), 18)).isEqualTo(price);
+    assertThat(PicoUsd.ofAtomic(BigInteger.ONE, 12)).isEqualTo(PicoUsd.of(1));
   }
 }
