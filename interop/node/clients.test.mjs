@@ -112,8 +112,8 @@ test("the proxy refuses beyond its caps, and pays nothing then", async () => {
 
   // What the first proxy spent today counts: the day's sum is the wallet's, not the process's.
   const quote = Number((await (await fetch(endpoint(), post(question("Hello")))).json()).accepts[0].maxAmountRequired);
-  const spentBefore = JSON.parse((await import("node:fs")).readFileSync(world.home + "/proxy-spending.json", "utf8")).spent;
-  const cap = (Number(spentBefore) + 2 * quote + Math.floor(quote / 2)) / 1e6;
+  const spentBefore = JSON.parse((await import("node:fs")).readFileSync(world.home + "/proxy-spending.json", "utf8")).spentPico;
+  const cap = ((Number(spentBefore) / 1e6 + 2 * quote + Math.floor(quote / 2)) / 1e6).toFixed(9);
   const perDay = new OpenAI({ baseURL: await world.startProxy("--max-usd-day", String(cap)), apiKey: "any", maxRetries: 0 });
   const [results, spent] = await spentBy(() =>
     Promise.allSettled(Array.from({ length: 8 }, () => perDay.chat.completions.create(question("Hello")))),

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.x402.client.FilePaymentJournal;
 import dev.gridtie.x402.client.PayingClient;
 import dev.gridtie.x402.client.SpendingCaps;
 import dev.gridtie.x402.wire.Headers;
@@ -76,14 +77,15 @@ final class ChatCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     UpFile up = UpFile.read(home.get());
-    BigInteger cap = UpFile.atomic("--max-usd", maxUsd);
+    BigInteger cap = UpFile.pico("--max-usd", maxUsd);
     SpendingCaps caps =
         new SpendingCaps(
             cap,
             BigInteger.TWO.pow(200),
             home.get().path().resolve("chat-spending.json"),
             InstantSource.system());
-    PayingClient client = up.payingClient(caps);
+    PayingClient client =
+        up.payingClient(caps, new FilePaymentJournal(home.get().path().resolve("payments.json")));
     PayingClient.Result result;
     try {
       result =

@@ -42,6 +42,7 @@ import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.wire.chat.Dialect;
+import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.SpendingCaps;
 import dev.gridtie.x402.evm.exact.ExactClient;
@@ -272,8 +273,8 @@ final class Gateway implements AutoCloseable {
     return (perRequest, perDay) -> {
       SpendingCaps caps =
           new SpendingCaps(
-              UpFile.atomic("payMaxUsdPerRequest", perRequest),
-              UpFile.atomic("payMaxUsdPerDay", perDay),
+              UpFile.pico("payMaxUsdPerRequest", perRequest),
+              UpFile.pico("payMaxUsdPerDay", perDay),
               home.path().resolve("upstream-spending.json"),
               CLOCK);
       Payer payer =
@@ -281,8 +282,12 @@ final class Gateway implements AutoCloseable {
               List.of(new ExactClient(home.evmKey("upstream"), CLOCK, new SecureRandom())),
               new Payer.Limits(
                   caps.perRequestMax(),
-                  List.of(config.chain().network()),
-                  List.of(config.chain().token())));
+                  List.of(
+                      new Coin(
+                          config.chain().network(),
+                          config.chain().token(),
+                          config.chain().decimals())),
+                  List.of()));
       return new UpstreamPayment(payer, caps);
     };
   }

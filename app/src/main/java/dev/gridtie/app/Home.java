@@ -91,6 +91,11 @@ record Home(Path path) {
     return readEvmKey(file);
   }
 
+  /** Keeps a key that came from elsewhere; never over another. */
+  void keep(String name, EvmKey key) throws IOException {
+    writeSecret(keyFile(name), key.revealHex() + "\n");
+  }
+
   /** A Solana key of this home, made where it is missing: base58 of its seed. */
   SolanaKey solanaKey(String name) throws IOException {
     Path file = keyFile(name);

@@ -19,6 +19,8 @@ import picocli.CommandLine.Option;
       UpCommand.class,
       ChatCommand.class,
       GatewayCommand.class,
+      CallCommand.class,
+      WalletCommand.class,
       FacilitatorCommand.class,
       KeyCommand.class,
       ProxyCommand.class,

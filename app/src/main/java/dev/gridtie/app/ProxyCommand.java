@@ -5,6 +5,7 @@ import com.sun.net.httpserver.HttpServer;
 import dev.gridtie.base.Json;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.openai.ErrorEnvelope;
+import dev.gridtie.x402.client.FilePaymentJournal;
 import dev.gridtie.x402.client.PayingClient;
 import dev.gridtie.x402.client.SpendingCaps;
 import java.io.IOException;
@@ -91,11 +92,16 @@ final class ProxyCommand implements Callable<Integer> {
     UpFile up = UpFile.read(home.get());
     SpendingCaps caps =
         new SpendingCaps(
-            UpFile.atomic("--max-usd", maxUsd),
-            UpFile.atomic("--max-usd-day", maxUsdDay),
+            UpFile.pico("--max-usd", maxUsd),
+            UpFile.pico("--max-usd-day", maxUsdDay),
             home.get().path().resolve("proxy-spending.json"),
             InstantSource.system());
-    HttpServer server = start(port, up.gateway(), up.payingClient(caps));
+    HttpServer server =
+        start(
+            port,
+            up.gateway(),
+            up.payingClient(
+                caps, new FilePaymentJournal(home.get().path().resolve("payments.json"))));
     CountDownLatch stopped = new CountDownLatch(1);
     Runtime.getRuntime()
         .addShutdownHook(

@@ -172,6 +172,7 @@ final class UpCommand implements Callable<Integer> {
     }
     if (chain.usdc(buyer).signum() == 0) {
       chain.mint(buyer, HUNDRED_USDC);
+      chain.allowPermit2(LocalChain.USDC_TOKEN, buyer);
     }
   }
 
@@ -197,16 +198,17 @@ final class UpCommand implements Callable<Integer> {
         null,
         payTo.toString(),
         new GatewayConfig.Chain(
-            "http://127.0.0.1:" + (port + 1),
-            LocalChain.NETWORK,
-            LocalChain.USDC.toString(),
-            LocalChain.USDC_NAME,
-            LocalChain.USDC_VERSION,
-            LocalChain.USDC_DECIMALS,
-            0,
-            0,
-            0,
-            0),
+                "http://127.0.0.1:" + (port + 1),
+                LocalChain.NETWORK,
+                LocalChain.USDC.toString(),
+                LocalChain.USDC_NAME,
+                LocalChain.USDC_VERSION,
+                LocalChain.USDC_DECIMALS,
+                0,
+                0,
+                0,
+                0)
+            .withSchemes(List.of("exact", "upto", "exact-permit2")),
         models,
         null,
         0,

@@ -1,8 +1,10 @@
 package dev.gridtie.app;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.PayingClient;
+import dev.gridtie.x402.client.PaymentJournal;
 import dev.gridtie.x402.client.SpendingCaps;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import java.io.IOException;
@@ -65,20 +67,21 @@ record UpFile(
   }
 
   /** A client that pays from the buyer's wallet, on this network and in this coin only. */
-  PayingClient payingClient(SpendingCaps caps) throws IOException {
+  PayingClient payingClient(SpendingCaps caps, PaymentJournal journal) throws IOException {
     ExactClient signer =
         new ExactClient(Home.readEvmKey(buyerKeyFile), InstantSource.system(), new SecureRandom());
-    BigInteger most = caps.perRequestMax();
+    Coin coin = new Coin("eip155:" + chainId, asset, 6);
     return new PayingClient(
         new Payer(
-            List.of(signer), new Payer.Limits(most, List.of("eip155:" + chainId), List.of(asset))),
-        caps);
+            List.of(signer), new Payer.Limits(caps.perRequestMax(), List.of(coin), List.of())),
+        caps,
+        journal);
   }
 
-  /** Dollars as atomic units of a coin of six decimals. */
-  static BigInteger atomic(String option, String dollars) {
+  /** Dollars as pico-dollars. */
+  static BigInteger pico(String option, String dollars) {
     try {
-      return dev.gridtie.base.PicoUsd.ofDollars(dollars).toAtomicRoundedDown(6);
+      return dev.gridtie.base.PicoUsd.ofDollars(dollars).pico();
     } catch (IllegalArgumentException e) {
       throw new Main.Failure(option + " must be dollars, such as 0.05, not " + dollars);
     }

@@ -44,7 +44,7 @@ final class UpstreamPayment implements HttpSource.Payment {
           return Optional.empty();
         }
         case Payer.Decision.Pay pay -> {
-          if (unanswered.size() >= UNANSWERED_MAX || !caps.reserve(pay.requirements().amount())) {
+          if (unanswered.size() >= UNANSWERED_MAX || !caps.reserve(pay.pico())) {
             System.err.println("gridtie: an upstream was not paid: the limits are reached");
             return Optional.empty();
           }
@@ -63,7 +63,7 @@ final class UpstreamPayment implements HttpSource.Payment {
     Payer.Decision.Pay pay = unanswered.remove(request);
     if (pay != null && !taken) {
       try {
-        caps.release(pay.requirements().amount());
+        caps.release(pay.pico());
       } catch (IOException e) {
         System.err.println("gridtie: " + e.getMessage());
       }

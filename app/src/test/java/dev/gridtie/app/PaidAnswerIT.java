@@ -176,8 +176,7 @@ class PaidAnswerIT {
     Payer payer =
         new Payer(
             List.of(new ExactClient(world.buyer, InstantSource.system(), new SecureRandom())),
-            new Payer.Limits(
-                BigInteger.valueOf(1_000_000), List.of(TestGateway.NETWORK), List.of()));
+            new Payer.Limits(BigInteger.TEN.pow(12), TestGateway.COINS, List.of()));
     Payer.Decision.Pay pay =
         (Payer.Decision.Pay) payer.decide(Optional.empty(), unpaid.body().getBytes(UTF_8));
     assertThat(pay.headerName()).isEqualTo("X-PAYMENT");

@@ -8,6 +8,7 @@ import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.Verifier;
 import dev.gridtie.testkit.FaultyProxy;
+import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.evm.EvmAddress;
@@ -43,6 +44,12 @@ final class TestGateway implements AutoCloseable {
   static final Path ROOT = Path.of(System.getProperty("gridtie.root"));
   static final String NETWORK = LocalChain.NETWORK;
   static final BigInteger FUNDS = BigInteger.valueOf(10_000_000);
+
+  static final List<Coin> COINS =
+      List.of(
+          new Coin(NETWORK, LocalChain.USDC.toString(), 6),
+          new Coin(NETWORK, LocalChain.PEGGED.address().toString(), 18),
+          new Coin(SolanaToken.DEVNET, "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU", 6));
 
   final LocalChain chain;
   final FaultyProxy rpc;
@@ -203,9 +210,9 @@ final class TestGateway implements AutoCloseable {
         new Payer(
             List.of(signer),
             new Payer.Limits(
-                BigInteger.TEN.pow(18),
-                List.of(NETWORK, SolanaToken.DEVNET),
-                asset.isEmpty() ? List.of() : List.of(asset)));
+                BigInteger.TEN.pow(13),
+                COINS.stream().filter(c -> asset.isEmpty() || c.asset().equals(asset)).toList(),
+                List.of()));
     return switch (payer.decide(
         Optional.of(unpaid.headers().firstValue(Headers.PAYMENT_REQUIRED).orElseThrow()),
         new byte[0])) {

@@ -88,7 +88,7 @@ class UpIT {
     assertThat(usdc(json, json.path("payTo").asString())).isEqualTo(spent);
     assertThat(Spawned.run(0, command("ledger", "verify"))).startsWith("sound: ");
     assertThat(Spawned.run(1, command("chat", "--max-usd", "0.0001", "What is a receipt?")))
-        .contains("the limit for one call is 100");
+        .contains("the limit for one call is $0.0001");
     assertThat(Spawned.run(1, command("chat", "--model", "gridtie/tin", "Hello")))
         .contains("'gridtie/tiny'");
 

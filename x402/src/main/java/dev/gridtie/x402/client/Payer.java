@@ -13,33 +13,59 @@ import java.util.List;
 import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
-/** Answers a 402: picks the cheapest way to pay that is within its limits, and signs it. */
+/**
+ * Answers a 402: picks the cheapest way to pay that is within its limits, the first of equals, and
+ * signs it.
+ */
 public final class Payer {
   private final List<PaymentSigner> signers;
   private final Limits limits;
 
   /**
-   * What may be paid for one call.
+   * What may be paid for one call, in dollars and in which coins; whatever is offered besides is
+   * left alone.
    *
-   * @param atomicMax the most, in atomic units of the asset
-   * @param networks CAIP-2 names that are allowed
-   * @param assets token addresses that are allowed; none means any
+   * @param picoMax the most, in millionths of a millionth of a dollar
+   * @param coins that may be paid in, the preferred first
+   * @param payees that may be paid; none means any
    */
-  public record Limits(BigInteger atomicMax, List<String> networks, List<String> assets) {
+  public record Limits(BigInteger picoMax, List<Coin> coins, List<String> payees) {
+    private static final int PICO_DECIMALS = 12;
+
     public Limits {
-      networks = List.copyOf(networks);
-      assets = List.copyOf(assets);
+      coins = List.copyOf(coins);
+      payees = List.copyOf(payees);
     }
 
-    boolean allowAsset(String asset) {
-      return assets.isEmpty() || assets.stream().anyMatch(asset::equalsIgnoreCase);
+    /** The coin of an offer, where it may be paid. */
+    Optional<Coin> coin(PaymentRequirements offered) {
+      boolean payee =
+          payees.isEmpty() || payees.stream().anyMatch(offered.payTo()::equalsIgnoreCase);
+      return payee
+          ? coins.stream().filter(c -> c.is(offered.network(), offered.asset())).findFirst()
+          : Optional.empty();
+    }
+
+    /** What atomic units of a coin are worth, rounded up. */
+    static BigInteger pico(BigInteger atomic, Coin coin) {
+      int finer = coin.decimals() - PICO_DECIMALS;
+      if (finer <= 0) {
+        return atomic.multiply(BigInteger.TEN.pow(-finer));
+      }
+      BigInteger unit = BigInteger.TEN.pow(finer);
+      return atomic.add(unit.subtract(BigInteger.ONE)).divide(unit);
     }
   }
 
   /** What came of a 402. */
   public sealed interface Decision {
-    /** Send the request again with this header. */
-    record Pay(String headerName, String headerValue, PaymentRequirements requirements)
+    /**
+     * Send the request again with this header.
+     *
+     * @param pico what is signed for, in pico-dollars; of a ceiling, the most
+     */
+    record Pay(
+        String headerName, String headerValue, PaymentRequirements requirements, BigInteger pico)
         implements Decision {}
 
     /** Nothing offered may or can be paid. */
@@ -72,32 +98,34 @@ public final class Payer {
 
   private Decision decide(PaymentRequired.Offer offer) throws MalformedPaymentException {
     int best = -1;
+    BigInteger bestPrice = null;
     BigInteger asked = null;
     for (int i = 0; i < offer.accepts().size(); i++) {
       PaymentRequirements one = offer.accepts().get(i);
-      if (!limits.networks().contains(one.network())
-          || !limits.allowAsset(one.asset())
-          || signer(one).isEmpty()) {
+      Optional<Coin> coin = limits.coin(one);
+      if (coin.isEmpty() || signer(one).isEmpty()) {
         continue;
       }
-      asked = asked == null ? one.amount() : asked.min(one.amount());
-      if (one.amount().compareTo(limits.atomicMax()) <= 0
-          && (best < 0 || one.amount().compareTo(offer.accepts().get(best).amount()) < 0)) {
+      BigInteger price = Limits.pico(one.amount(), coin.get());
+      asked = asked == null ? price : asked.min(price);
+      if (price.compareTo(limits.picoMax()) <= 0
+          && (bestPrice == null || price.compareTo(bestPrice) < 0)) {
         best = i;
+        bestPrice = price;
       }
     }
-    if (best < 0) {
+    if (bestPrice == null) {
       return new Decision.Refuse(
           asked == null
               ? new Refusal(
                   "unsupported_scheme",
-                  "the 402 offers no scheme, network and asset that this wallet may use")
+                  "the 402 offers no scheme, network, coin and payee that this wallet may use")
               : new Refusal(
                   "amount_above_limit",
-                  "the price is "
-                      + asked
-                      + " atomic units, and the limit for one call is "
-                      + limits.atomicMax()));
+                  "the price is $"
+                      + dollars(asked)
+                      + ", and the limit for one call is $"
+                      + dollars(limits.picoMax())));
     }
     PaymentRequirements chosen = offer.accepts().get(best);
     JsonNode payload = signer(chosen).orElseThrow().sign(offer.version(), chosen);
@@ -106,13 +134,18 @@ public final class Payer {
       return new Decision.Pay(
           Headers.X_PAYMENT,
           Headers.encode(PaymentPayload.v1(payload, chosen.scheme(), name)),
-          chosen);
+          chosen,
+          bestPrice);
     }
     JsonNode resource = offer.resource();
     JsonNode message =
         PaymentPayload.v2(
             payload, resource == null ? Json.array() : resource, offer.raw().get(best));
-    return new Decision.Pay(Headers.PAYMENT_SIGNATURE, Headers.encode(message), chosen);
+    return new Decision.Pay(Headers.PAYMENT_SIGNATURE, Headers.encode(message), chosen, bestPrice);
+  }
+
+  private static String dollars(BigInteger pico) {
+    return new java.math.BigDecimal(pico, 12).stripTrailingZeros().toPlainString();
   }
 
   private Optional<PaymentSigner> signer(PaymentRequirements requirements) {

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.Refusal;
 import java.io.IOException;
@@ -14,10 +15,8 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Sends HTTP requests and pays for those that ask for it. A payment whose answer is lost is sent
@@ -31,9 +30,6 @@ public final class PayingClient {
   /** How often a paid request is sent, in all, before its answer counts as lost. */
   private static final int PAID_ATTEMPTS = 5;
 
-  /** How many payments whose answer has not come are remembered; the oldest goes first. */
-  private static final int UNANSWERED_MAX = 1024;
-
   private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(10);
   private static final Duration ANSWER_PATIENCE = Duration.ofSeconds(120);
   private static final Duration PAUSE = Duration.ofMillis(500);
@@ -43,7 +39,7 @@ public final class PayingClient {
           .version(HttpClient.Version.HTTP_1_1)
           .connectTimeout(CONNECT_PATIENCE)
           .build();
-  private final Map<String, Payer.Decision.Pay> unanswered = new LinkedHashMap<>();
+  private final PaymentJournal journal;
   private final Payer payer;
   private final SpendingCaps caps;
 
@@ -52,7 +48,8 @@ public final class PayingClient {
     /**
      * The server's answer; its body is still coming.
      *
-     * @param paid what was signed for it, in atomic units; zero where nothing was asked
+     * @param paid what was signed for it in this call, in pico-dollars; zero where nothing was
+     *     asked
      */
     record Answered(HttpResponse<InputStream> response, BigInteger paid) implements Result {}
 
@@ -66,9 +63,10 @@ public final class PayingClient {
     record Lost(String why, String headerName, String headerValue) implements Result {}
   }
 
-  public PayingClient(Payer payer, SpendingCaps caps) {
+  public PayingClient(Payer payer, SpendingCaps caps, PaymentJournal journal) {
     this.payer = payer;
     this.caps = caps;
+    this.journal = journal;
   }
 
   /**
@@ -79,9 +77,15 @@ public final class PayingClient {
    */
   public Result send(String method, URI url, Map<String, String> headers, byte[] body)
       throws IOException, InterruptedException {
-    Payer.Decision.Pay unanswered = unanswered(method, url, body, null);
-    if (unanswered != null) {
-      return sendPaid(method, url, headers, body, unanswered);
+    String request = request(method, url, body);
+    Optional<PaymentJournal.Entry> unanswered = journal.find(request);
+    if (unanswered.isPresent()) {
+      Result again = sendPaid(method, url, headers, body, unanswered.get(), BigInteger.ZERO);
+      boolean refused =
+          again instanceof Result.Answered answered && answered.response().statusCode() == 402;
+      if (!refused) {
+        return again; // else it was never taken, and by now never will be
+      }
     }
     HttpResponse<InputStream> first = once(method, url, headers, body);
     if (first.statusCode() != 402) {
@@ -95,72 +99,65 @@ public final class PayingClient {
     return switch (payer.decide(header, offer)) {
       case Payer.Decision.Refuse refuse -> new Result.NotPaid(refuse.why());
       case Payer.Decision.Pay pay -> {
-        BigInteger amount = pay.requirements().amount();
-        if (!caps.reserve(amount)) {
+        if (!caps.reserve(pay.pico())) {
           yield new Result.NotPaid(
               new Refusal(
                   "spending_cap",
-                  "the price is "
-                      + amount
-                      + " atomic units; the cap for one request is "
-                      + caps.perRequestMax()
-                      + ", and "
-                      + caps.spentToday()
+                  "the price is $"
+                      + new PicoUsd(pay.pico()).dollars()
+                      + "; the cap for one request is $"
+                      + new PicoUsd(caps.perRequestMax()).dollars()
+                      + ", and $"
+                      + new PicoUsd(caps.spentToday()).dollars()
                       + " were spent today"));
         }
-        yield sendPaid(method, url, headers, body, pay);
+        PaymentJournal.Entry entry = new PaymentJournal.Entry(pay.headerName(), pay.headerValue());
+        journal.put(request, entry);
+        yield sendPaid(method, url, headers, body, entry, pay.pico());
       }
     };
   }
 
+  /**
+   * @param pico what was reserved for it in this call; zero for one that was before
+   */
   private Result sendPaid(
-      String method, URI url, Map<String, String> headers, byte[] body, Payer.Decision.Pay pay)
+      String method,
+      URI url,
+      Map<String, String> headers,
+      byte[] body,
+      PaymentJournal.Entry entry,
+      BigInteger pico)
       throws IOException, InterruptedException {
     Map<String, String> paid = new java.util.HashMap<>(headers);
-    paid.put(pay.headerName(), pay.headerValue());
-    BigInteger amount = pay.requirements().amount();
+    paid.put(entry.headerName(), entry.headerValue());
     String lost = "";
     for (int attempt = 1; attempt <= PAID_ATTEMPTS; attempt++) {
       try {
         HttpResponse<InputStream> response = once(method, url, paid, body);
-        if (response.statusCode() == 503 && attempt == PAID_ATTEMPTS) {
-          Payer.Decision.Pay unused = unanswered(method, url, body, pay);
-        }
         if (response.statusCode() == 503 && attempt < PAID_ATTEMPTS) {
           response.body().close();
           lost = "the server says 503";
         } else {
-          if (response.statusCode() == 402 || response.statusCode() == 400) {
-            caps.release(amount); // refused: the server has not taken it, and says so
+          if (response.statusCode() != 503) {
+            journal.remove(request(method, url, body));
           }
-          return new Result.Answered(response, amount);
+          if ((response.statusCode() == 402 || response.statusCode() == 400) && pico.signum() > 0) {
+            caps.release(pico); // refused: the server has not taken it, and says so
+          }
+          return new Result.Answered(response, pico);
         }
       } catch (IOException e) {
         lost = String.valueOf(e.getMessage());
       }
       Thread.sleep(PAUSE.multipliedBy(attempt));
     }
-    Payer.Decision.Pay unused = unanswered(method, url, body, pay);
-    return new Result.Lost(lost, pay.headerName(), pay.headerValue());
+    return new Result.Lost(lost, entry.headerName(), entry.headerValue());
   }
 
-  /**
-   * Notes a payment whose answer has not come, or takes the one noted for this request: a client
-   * that simply asks again must not pay again.
-   */
-  private Payer.Decision.@Nullable Pay unanswered(
-      String method, URI url, byte[] body, Payer.Decision.@Nullable Pay pay) {
-    String request = Hex.encode(Hashes.sha256((method + " " + url + "\n").getBytes(UTF_8), body));
-    synchronized (unanswered) {
-      if (pay == null) {
-        return unanswered.remove(request);
-      }
-      unanswered.put(request, pay);
-      if (unanswered.size() > UNANSWERED_MAX) {
-        unanswered.remove(unanswered.keySet().iterator().next());
-      }
-      return pay;
-    }
+  /** Names a request: two with the same name are the same. */
+  private static String request(String method, URI url, byte[] body) {
+    return Hex.encode(Hashes.sha256((method + " " + url + "\n").getBytes(UTF_8), body));
   }
 
   private HttpResponse<InputStream> once(

@@ -16,10 +16,10 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * How much may be spent for one request and on one day (UTC). What is about to be signed is
- * reserved first, so that requests at the same time cannot exceed a cap together. The day's sum
- * stands in a file, locked while it changes: it holds across restarts, and for all processes that
- * share the file.
+ * How much may be spent for one request and on one day (UTC), in pico-dollars. What is about to be
+ * signed is reserved first, so that requests at the same time cannot exceed a cap together. The
+ * day's sum stands in a file, locked while it changes: it holds across restarts, and for all
+ * processes that share the file.
  */
 public final class SpendingCaps {
   /** The day's sum cannot be read or noted, and so nothing may be spent. */
@@ -42,8 +42,8 @@ public final class SpendingCaps {
   private final InstantSource clock;
 
   /**
-   * @param perRequestMax atomic units
-   * @param perDayMax atomic units
+   * @param perRequestMax pico-dollars
+   * @param perDayMax pico-dollars
    * @param file where the day's sum is kept
    * @throws IOException where the file is there and cannot be read
    */
@@ -67,11 +67,11 @@ public final class SpendingCaps {
    * @return whether both caps allow it; where not, nothing is reserved
    * @throws UnavailableException where that cannot be noted; nothing is reserved
    */
-  public synchronized boolean reserve(BigInteger atomic) throws IOException {
+  public synchronized boolean reserve(BigInteger pico) throws IOException {
     try (FileChannel channel = lockFile();
         FileLock lock = channel.lock()) {
-      BigInteger after = spentToday().add(atomic);
-      if (atomic.compareTo(perRequestMax) > 0 || after.compareTo(perDayMax) > 0) {
+      BigInteger after = spentToday().add(pico);
+      if (pico.compareTo(perRequestMax) > 0 || after.compareTo(perDayMax) > 0) {
         return false;
       }
       store(after);
@@ -82,11 +82,11 @@ public final class SpendingCaps {
   }
 
   /** Gives back what was reserved and certainly not paid. */
-  public synchronized void release(BigInteger atomic) throws IOException {
+  public synchronized void release(BigInteger pico) throws IOException {
     try (FileChannel channel = lockFile();
         FileLock lock = channel.lock()) {
       if (lock.isValid()) {
-        store(spentToday().subtract(atomic).max(BigInteger.ZERO));
+        store(spentToday().subtract(pico).max(BigInteger.ZERO));
       }
     }
   }
@@ -106,7 +106,7 @@ public final class SpendingCaps {
     try {
       JsonNode json = Json.parse(Files.readAllBytes(file));
       return today().toString().equals(Json.text(json, "day"))
-          ? new BigInteger(String.valueOf(Json.text(json, "spent")))
+          ? new BigInteger(String.valueOf(Json.text(json, "spentPico")))
           : BigInteger.ZERO;
     } catch (Json.MalformedJsonException | NumberFormatException e) {
       throw new IOException(
@@ -121,7 +121,7 @@ public final class SpendingCaps {
   private void store(BigInteger sum) throws IOException {
     ObjectNode json = Json.object();
     json.put("day", today().toString());
-    json.put("spent", sum.toString());
+    json.put("spentPico", sum.toString());
     Path next = file.resolveSibling(file.getFileName() + ".next");
     Files.write(next, Json.writeBytes(json));
     Files.move(next, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);

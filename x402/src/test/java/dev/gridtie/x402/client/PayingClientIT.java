@@ -28,6 +28,9 @@ import org.junit.jupiter.api.io.TempDir;
 class PayingClientIT {
   private static final EvmAddress ANY = EvmAddress.of("0x90F79bf6EB2c4f870365E785982E1f101E93b906");
 
+  /** Ten millionths of a dollar, in pico-dollars. */
+  private static final BigInteger PRICE = BigInteger.valueOf(10_000_000);
+
   @TempDir Path directory;
 
   @Test
@@ -60,26 +63,29 @@ class PayingClientIT {
     try {
       SpendingCaps caps =
           new SpendingCaps(
-              BigInteger.TEN,
-              BigInteger.valueOf(100),
+              PRICE,
+              PRICE.multiply(BigInteger.TEN),
               directory.resolve("s.json"),
               InstantSource.system());
       ExactClient signer =
           new ExactClient(
               EvmKey.random(new SecureRandom()), InstantSource.system(), new SecureRandom());
-      PayingClient client =
-          new PayingClient(
-              new Payer(
-                  List.of(signer),
-                  new Payer.Limits(BigInteger.TEN, List.of("eip155:84532"), List.of())),
-              caps);
+      Payer payer =
+          new Payer(
+              List.of(signer),
+              new Payer.Limits(
+                  PRICE, List.of(new Coin("eip155:84532", ANY.toString(), 6)), List.of()));
+      Path journal = directory.resolve("payments.json");
+      PayingClient client = new PayingClient(payer, caps, new FilePaymentJournal(journal));
       URI url = URI.create("http://127.0.0.1:" + server.getAddress().getPort() + "/");
       byte[] body = "question".getBytes(UTF_8);
       assertThat(status(client.send("POST", url, Map.of(), body))).isEqualTo(503);
       well.set(true);
+      // Another process with the same journal: as after a crash.
+      client = new PayingClient(payer, caps, new FilePaymentJournal(journal));
       assertThat(status(client.send("POST", url, Map.of(), body))).isEqualTo(200);
       assertThat(payments.stream().distinct()).hasSize(1);
-      assertThat(caps.spentToday()).isEqualTo(BigInteger.TEN);
+      assertThat(caps.spentToday()).isEqualTo(PRICE);
       assertThat(status(client.send("POST", url, Map.of(), body))).isEqualTo(200);
       assertThat(payments.stream().distinct()).as("a new question is a new payment").hasSize(2);
     } finally {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
+import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
@@ -47,12 +48,12 @@ class ExactEvmVectors {
     };
   }
 
-  private static Payer payer(JsonNode vector, int fill, String network) {
+  private static Payer payer(JsonNode vector, int fill) {
     EvmKey key = EvmKey.of(vector.path("privateKeys").path("client").asString());
     Instant now = Instant.ofEpochSecond(vector.path("fixedNow").asLong());
     return new Payer(
         List.of(new ExactClient(key, () -> now, filledWith(fill))),
-        new Payer.Limits(BigInteger.valueOf(1_000_000), List.of(network), List.of()));
+        new Payer.Limits(BigInteger.TEN.pow(12), Coin.USDC, List.of()));
   }
 
   @ParameterizedTest
@@ -73,8 +74,7 @@ class ExactEvmVectors {
     assertThat(required.toHeader()).isEqualTo(header);
 
     int fill = Hex.decode(v.path("randomByteFill").asString())[0];
-    Payer.Decision decision =
-        payer(v, fill, requirements.network()).decide(Optional.of(header), new byte[0]);
+    Payer.Decision decision = payer(v, fill).decide(Optional.of(header), new byte[0]);
     assertThat(decision)
         .isInstanceOfSatisfying(
             Payer.Decision.Pay.class,
@@ -144,8 +144,7 @@ class ExactEvmVectors {
             List.of(PaymentRequirements.fromV1Json(one)));
     assertThat(Json.write(required.toV1Json())).isEqualTo(Json.write(body));
 
-    Payer.Decision decision =
-        payer(v, 0x66, "eip155:84532").decide(Optional.empty(), Json.writeBytes(body));
+    Payer.Decision decision = payer(v, 0x66).decide(Optional.empty(), Json.writeBytes(body));
     String header = v.path("headers").path("X-PAYMENT").asString();
     assertThat(decision)
         .isInstanceOfSatisfying(

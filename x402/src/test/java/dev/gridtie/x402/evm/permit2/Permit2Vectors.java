@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.Vectors;
+import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.evm.EvmAddress;
@@ -70,8 +71,7 @@ class Permit2Vectors {
     Payer payer =
         new Payer(
             List.of(signer(name, v)),
-            new Payer.Limits(
-                BigInteger.valueOf(10_000_000), List.of(vectors.network()), List.of()));
+            new Payer.Limits(BigInteger.TEN.pow(13), Coin.USDC, List.of()));
     assertThat(payer.decide(Optional.of(header), new byte[0]))
         .isInstanceOfSatisfying(
             Payer.Decision.Pay.class,

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.Vectors;
+import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.server.PaymentMatch;
 import dev.gridtie.x402.solana.Base58;
@@ -81,7 +82,7 @@ class SolanaExactVectors {
     Payer payer =
         new Payer(
             List.of(new SolanaExactClient(key(1), asked.network(), chain(v), Vectors.random(v))),
-            new Payer.Limits(BigInteger.valueOf(1_000_000), List.of(asked.network()), List.of()));
+            new Payer.Limits(BigInteger.TEN.pow(12), Coin.USDC, List.of()));
     assertThat(payer.decide(Optional.of(header), new byte[0]))
         .isInstanceOfSatisfying(
             Payer.Decision.Pay.class,

@@ -1,0 +1,258 @@
+package dev.gridtie.app;
+
+import dev.gridtie.base.PicoUsd;
+import dev.gridtie.x402.client.Coin;
+import dev.gridtie.x402.client.FilePaymentJournal;
+import dev.gridtie.x402.client.Payer;
+import dev.gridtie.x402.client.PayingClient;
+import dev.gridtie.x402.client.PaymentSigner;
+import dev.gridtie.x402.client.SpendingCaps;
+import dev.gridtie.x402.solana.JsonRpcSolana;
+import dev.gridtie.x402.solana.SolanaToken;
+import dev.gridtie.x402.solana.exact.SolanaExactClient;
+import dev.gridtie.x402.wire.Headers;
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.SettleResponse;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.URI;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code gridtie call}: asks for any x402 resource, and pays for it. */
+@Command(
+    name = "call",
+    mixinStandardHelpOptions = true,
+    description = {
+      "Asks for a URL and pays if it wants money by x402, from the home's wallet (see './gridtie wallet') and within limits. The answer goes to"
+          + " standard output, what was paid to standard error.",
+      "If the answer is lost, the same command again sends the same payment and does not pay twice."
+    })
+final class CallCommand implements Callable<Integer> {
+  @Mixin private Main.HomeOption home = new Main.HomeOption();
+
+  @Parameters(paramLabel = "URL", description = "What to ask for.")
+  private URI url = URI.create("");
+
+  @Option(
+      names = {"-X", "--method"},
+      paramLabel = "METHOD",
+      description = "Default: GET, or POST with a body.")
+  private @Nullable String method;
+
+  @Option(
+      names = {"-d", "--data"},
+      paramLabel = "BODY",
+      description = "The body; @FILE reads it from a file.")
+  private @Nullable String data;
+
+  @Option(
+      names = {"-H", "--header"},
+      paramLabel = "NAME: VALUE",
+      description = "May be given several times. A body is JSON unless said otherwise.")
+  private List<String> headers = new ArrayList<>();
+
+  @Option(
+      names = "--max-usd",
+      paramLabel = "USD",
+      defaultValue = "0.10",
+      description = "Never pay more for this call (default: ${DEFAULT-VALUE}).")
+  private String maxUsd = "";
+
+  @Option(
+      names = "--max-usd-day",
+      paramLabel = "USD",
+      defaultValue = "5",
+      description =
+          "Never pay more in a day, UTC, by this wallet's calls (default: ${DEFAULT-VALUE}).")
+  private String maxUsdDay = "";
+
+  @Option(
+      names = "--network",
+      paramLabel = "CAIP-2",
+      description = "Pay on this network only; may be given several times.")
+  private List<String> networks = new ArrayList<>();
+
+  @Option(
+      names = "--coin",
+      paramLabel = "CAIP-2/ADDRESS:DECIMALS",
+      description =
+          "Also pay in this dollar coin; may be given several times. Without it, only in USDC where Circle issues it.")
+  private List<String> coins = new ArrayList<>();
+
+  @Option(
+      names = "--pay-to",
+      paramLabel = "ADDRESS",
+      description = "Pay nobody else; may be given several times.")
+  private List<String> payees = new ArrayList<>();
+
+  @Option(names = "--scheme", paramLabel = "SCHEME", description = "Pay by exact or upto only.")
+  private @Nullable String scheme;
+
+  @Option(
+      names = "--solana-rpc",
+      paramLabel = "URL",
+      description = "Pay on Solana too, from keys/wallet-solana.key: its JSON-RPC.")
+  private @Nullable URI solanaRpc;
+
+  @Option(
+      names = "--solana-network",
+      paramLabel = "CAIP-2",
+      defaultValue = SolanaToken.MAINNET,
+      description = "Which Solana that is (default: mainnet).")
+  private String solanaNetwork = "";
+
+  @Override
+  public Integer call() throws Exception {
+    Home where = home.get();
+    where.create();
+    if (url.getScheme() == null || !url.getScheme().matches("https?") || url.getHost() == null) {
+      throw new Main.Failure("URL must begin with http:// or https://, not " + url);
+    }
+    SpendingCaps caps =
+        new SpendingCaps(
+            UpFile.pico("--max-usd", maxUsd),
+            UpFile.pico("--max-usd-day", maxUsdDay),
+            where.path().resolve("wallet-spending.json"),
+            InstantSource.system());
+    Payer payer =
+        new Payer(signers(where), new Payer.Limits(caps.perRequestMax(), coins(), payees));
+    PayingClient client =
+        new PayingClient(
+            payer, caps, new FilePaymentJournal(where.path().resolve("wallet-payments.json")));
+    byte[] body = body();
+    String verb = method == null ? body.length == 0 ? "GET" : "POST" : method;
+    return switch (client.send(verb, url, headers(body.length > 0), body)) {
+      case PayingClient.Result.NotPaid notPaid -> {
+        System.err.println("gridtie: not paid: " + notPaid.why().message());
+        yield 1;
+      }
+      case PayingClient.Result.Lost lost -> {
+        System.err.println(
+            "gridtie: the payment was sent and no answer came: "
+                + lost.why()
+                + ". The same command again asks with the same payment.");
+        yield 1;
+      }
+      case PayingClient.Result.Answered answered -> print(answered);
+    };
+  }
+
+  private List<PaymentSigner> signers(Home where) throws IOException {
+    List<PaymentSigner> signers =
+        new ArrayList<>(
+            Wallet.open(where, () -> Wallet.password("The wallet's password")).signers());
+    if (solanaRpc != null) {
+      signers.add(
+          new SolanaExactClient(
+              where.solanaKey("wallet-solana"),
+              solanaNetwork,
+              new JsonRpcSolana(solanaRpc, Duration.ofSeconds(20)),
+              new SecureRandom()));
+    }
+    String only = scheme;
+    return only == null
+        ? signers
+        : signers.stream().<PaymentSigner>map(s -> new OnlyScheme(only, s)).toList();
+  }
+
+  /** A signer of one scheme alone. */
+  private record OnlyScheme(String scheme, PaymentSigner signer) implements PaymentSigner {
+    @Override
+    public boolean canSign(dev.gridtie.x402.wire.PaymentRequirements requirements) {
+      return requirements.scheme().equals(scheme) && signer.canSign(requirements);
+    }
+
+    @Override
+    public tools.jackson.databind.JsonNode sign(
+        int version, dev.gridtie.x402.wire.PaymentRequirements requirements)
+        throws MalformedPaymentException {
+      return signer.sign(version, requirements);
+    }
+  }
+
+  private List<Coin> coins() {
+    List<Coin> all = new ArrayList<>();
+    for (String coin : coins) {
+      var match = java.util.regex.Pattern.compile("([^/]+)/(.+):([0-9]{1,2})").matcher(coin);
+      if (!match.matches()) {
+        throw new Main.Failure("--coin must be CAIP-2/ADDRESS:DECIMALS, not " + coin);
+      }
+      all.add(new Coin(match.group(1), match.group(2), Integer.parseInt(match.group(3))));
+    }
+    all.addAll(Coin.USDC);
+    return networks.isEmpty()
+        ? all
+        : all.stream().filter(c -> networks.contains(c.network())).toList();
+  }
+
+  private byte[] body() throws IOException {
+    String given = data;
+    if (given == null) {
+      return new byte[0];
+    }
+    return given.startsWith("@")
+        ? Files.readAllBytes(Path.of(given.substring(1)))
+        : given.getBytes(StandardCharsets.UTF_8);
+  }
+
+  private Map<String, String> headers(boolean hasBody) {
+    Map<String, String> all = new LinkedHashMap<>();
+    if (hasBody) {
+      all.put("Content-Type", "application/json");
+    }
+    for (String header : headers) {
+      int colon = header.indexOf(':');
+      if (colon < 1) {
+        throw new Main.Failure("--header must be 'NAME: VALUE', not " + header);
+      }
+      all.keySet().removeIf(k -> k.equalsIgnoreCase(header.substring(0, colon).strip()));
+      all.put(header.substring(0, colon).strip(), header.substring(colon + 1).strip());
+    }
+    return all;
+  }
+
+  private static int print(PayingClient.Result.Answered answered)
+      throws IOException, MalformedPaymentException {
+    HttpResponse<InputStream> response = answered.response();
+    try (InputStream in = response.body()) {
+      long unused = in.transferTo(System.out);
+    }
+    System.out.flush();
+    if (answered.paid().signum() > 0) {
+      System.err.println("signed for at most " + new PicoUsd(answered.paid()));
+    }
+    var settled =
+        response
+            .headers()
+            .firstValue(Headers.PAYMENT_RESPONSE)
+            .or(() -> response.headers().firstValue(Headers.X_PAYMENT_RESPONSE));
+    if (settled.isPresent()) {
+      SettleResponse settlement = SettleResponse.fromHeader(settled.get());
+      System.err.println(
+          settlement.success()
+              ? "settled " + settlement.transaction() + " on " + settlement.network()
+              : "not settled: " + settlement.errorReason());
+    }
+    if (response.statusCode() / 100 != 2) {
+      System.err.println("gridtie: status " + response.statusCode());
+      return 1;
+    }
+    return 0;
+  }
+}
