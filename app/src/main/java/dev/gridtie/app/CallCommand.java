@@ -105,6 +105,12 @@ final class CallCommand implements Callable<Integer> {
   private @Nullable String scheme;
 
   @Option(
+      names = "--balance",
+      description =
+          "First use what the wallet has left with this server of earlier payments, by signing in.")
+  private boolean balance;
+
+  @Option(
       names = "--solana-rpc",
       paramLabel = "URL",
       description = "Pay on Solana too, from keys/wallet-solana.key: its JSON-RPC.")
@@ -130,11 +136,15 @@ final class CallCommand implements Callable<Integer> {
             UpFile.pico("--max-usd-day", maxUsdDay),
             where.path().resolve("wallet-spending.json"),
             InstantSource.system());
+    Wallet wallet = Wallet.open(where, () -> Wallet.password("The wallet's password"));
     Payer payer =
-        new Payer(signers(where), new Payer.Limits(caps.perRequestMax(), coins(), payees));
+        new Payer(signers(where, wallet), new Payer.Limits(caps.perRequestMax(), coins(), payees));
     PayingClient client =
         new PayingClient(
             payer, caps, new FilePaymentJournal(where.path().resolve("wallet-payments.json")));
+    if (balance) {
+      client.withBalanceOf(wallet.evm());
+    }
     byte[] body = body();
     String verb = method == null ? body.length == 0 ? "GET" : "POST" : method;
     return switch (client.send(verb, url, headers(body.length > 0), body)) {
@@ -153,10 +163,8 @@ final class CallCommand implements Callable<Integer> {
     };
   }
 
-  private List<PaymentSigner> signers(Home where) throws IOException {
-    List<PaymentSigner> signers =
-        new ArrayList<>(
-            Wallet.open(where, () -> Wallet.password("The wallet's password")).signers());
+  private List<PaymentSigner> signers(Home where, Wallet wallet) throws IOException {
+    List<PaymentSigner> signers = new ArrayList<>(wallet.signers());
     if (solanaRpc != null) {
       signers.add(
           new SolanaExactClient(

@@ -5,6 +5,7 @@ import dev.gridtie.gateway.edge.Planner.Planned;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
+import dev.gridtie.x402.siwx.SignIn;
 import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
@@ -45,7 +46,8 @@ final class ChatHandler {
     if (asked.body().length > INLINE_BYTES_MAX
         || services.cache().policy().isOn()
         || asked.headers().contains(Headers.PAYMENT_SIGNATURE)
-        || asked.headers().contains(Headers.X_PAYMENT)) {
+        || asked.headers().contains(Headers.X_PAYMENT)
+        || asked.headers().contains(SignIn.HEADER)) {
       return false;
     }
     Optional<Account> account = asked.key().flatMap(services.keys()::known);
@@ -84,6 +86,13 @@ final class ChatHandler {
       // Before anything that depends on the present.
       if (!paid.recall(asked, payment.get())) {
         plan(asked, "", planned -> paid.serve(asked, planned, payment));
+      }
+      return;
+    }
+    Optional<SignIn> signIn = PaidHandler.signIn(asked.headers());
+    if (signIn.isPresent()) {
+      if (!paid.recall(asked, signIn.get())) {
+        plan(asked, "", planned -> paid.serveSignedIn(asked, planned, signIn.get()));
       }
       return;
     }

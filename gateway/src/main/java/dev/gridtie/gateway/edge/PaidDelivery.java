@@ -9,7 +9,6 @@ import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.chat.StreamEvent;
 import dev.gridtie.wire.chat.Translator.Head;
 import dev.gridtie.x402.wire.Headers;
-import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.SettleResponse;
 import io.vertx.core.buffer.Buffer;
 import java.util.Optional;
@@ -25,16 +24,15 @@ final class PaidDelivery {
   private final Order order;
   private final Ticket.Gate.Open open;
   private final Ticket ticket;
-  private final PaymentPayload payment;
+  private final int version;
 
-  PaidDelivery(
-      Asked asked, Order order, Ticket.Gate.Open open, Ticket ticket, PaymentPayload payment) {
+  PaidDelivery(Asked asked, Order order, Ticket.Gate.Open open, Ticket ticket, int version) {
     this.asked = asked;
     this.reply = asked.reply();
     this.order = order;
     this.open = open;
     this.ticket = ticket;
-    this.payment = payment;
+    this.version = version;
   }
 
   void give() throws GoneException, InterruptedException {
@@ -49,7 +47,7 @@ final class PaidDelivery {
    * @param settlement null where it is not known yet
    */
   private void headers(@Nullable SettleResponse settlement) {
-    PaidHandler.paidHeaders(reply, payment, settlement, open.receiptId());
+    PaidHandler.paidHeaders(reply, version, settlement, open.receiptId());
     if (!open.answer().dropped().isEmpty()) {
       reply.header("X-Gridtie-Dropped", String.join(", ", open.answer().dropped()));
     }

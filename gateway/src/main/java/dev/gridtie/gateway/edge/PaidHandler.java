@@ -4,6 +4,8 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
+import dev.gridtie.base.Ids;
+import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.answer.Job;
@@ -24,13 +26,16 @@ import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.Usage;
 import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.server.PaymentMatch;
+import dev.gridtie.x402.siwx.SignIn;
 import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequired;
+import dev.gridtie.x402.wire.Refusal;
 import dev.gridtie.x402.wire.ResourceInfo;
 import dev.gridtie.x402.wire.SettleResponse;
 import io.vertx.core.MultiMap;
+import java.net.URI;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
@@ -69,6 +74,12 @@ final class PaidHandler {
     return v1 == null ? Optional.empty() : Optional.of(PaymentPayload.fromV1Header(v1));
   }
 
+  /** The sign-in that came with a request. */
+  static Optional<SignIn> signIn(MultiMap headers) throws MalformedPaymentException {
+    String header = headers.get(SignIn.HEADER);
+    return header == null ? Optional.empty() : Optional.of(SignIn.fromHeader(header));
+  }
+
   static ApiError malformed(MalformedPaymentException e) {
     String why = e.getMessage();
     String code =
@@ -90,7 +101,62 @@ final class PaidHandler {
       throws MalformedPaymentException, InterruptedException {
     Optional<Admission> before = desk.recall(payment, fingerprint(asked));
     if (before.isPresent()) {
-      give(asked, before.get(), payment, Optional.empty());
+      give(asked, before.get(), payment.version(), payer(payment), Optional.empty());
+    }
+    return before.isPresent();
+  }
+
+  /** Serves a signed-in wallet from its balance; quotes where that does not reach. */
+  void serveSignedIn(Asked asked, Planned planned, SignIn signIn)
+      throws MalformedPaymentException, InterruptedException {
+    Optional<Refusal> wrong = signIn.refusal(URI.create(publicUrl), services.clock().instant());
+    switch (order(asked, planned)) {
+      case Outcome.Refused<Order> refused -> asked.reply().error(refused.error());
+      case Outcome.Ok<Order> ok -> {
+        if (wrong.isPresent()) {
+          refuse(
+              asked,
+              ApiError.of(
+                  ApiError.Kind.PAYMENT_REQUIRED,
+                  wrong.get().code(),
+                  "The sign-in was not taken: " + wrong.get().message() + ". Nothing was charged."),
+              null,
+              2,
+              Optional.of(ok.value()));
+          return;
+        }
+        Optional<Admission> admission =
+            desk.admitBalance(remembered(ok.value(), "x402:" + signIn.account()), signIn);
+        if (admission.isPresent()) {
+          give(asked, admission.get(), 2, "x402:" + signIn.account(), Optional.of(ok.value()));
+        } else {
+          refuse(
+              asked,
+              ApiError.of(
+                  ApiError.Kind.PAYMENT_REQUIRED,
+                  "insufficient_balance",
+                  "This request costs at most "
+                      + ok.value().quote()
+                      + ", and the wallet's balance here is "
+                      + desk.balance(signIn)
+                      + ". Pay it by x402; nothing was charged."),
+              null,
+              2,
+              Optional.of(ok.value()));
+        }
+      }
+    }
+  }
+
+  /** Gives again what this sign-in was used for before; whether there was such a thing. */
+  boolean recall(Asked asked, SignIn signIn)
+      throws MalformedPaymentException, InterruptedException {
+    if (signIn.refusal(URI.create(publicUrl), services.clock().instant()).isPresent()) {
+      return false;
+    }
+    Optional<Admission> before = desk.recall(signIn, fingerprint(asked));
+    if (before.isPresent()) {
+      give(asked, before.get(), 2, "x402:" + signIn.account(), Optional.empty());
     }
     return before.isPresent();
   }
@@ -167,7 +233,23 @@ final class PaidHandler {
             publicUrl + asked.inbound().path(),
             "An answer by " + order.plan().first().model().id(),
             "application/json"),
-        services.offers().requirements(order.quote()));
+        services.offers().requirements(order.quote()),
+        extensions(asked));
+  }
+
+  /** A wallet with a balance here may use it by signing in. */
+  private ObjectNode extensions(Asked asked) {
+    ObjectNode extensions = Json.object();
+    extensions.set(
+        SignIn.EXTENSION,
+        SignIn.challenge(
+            URI.create(publicUrl),
+            publicUrl + asked.inbound().path(),
+            "Pay for this request from your balance",
+            Ids.random("", services.random()),
+            services.clock().instant(),
+            services.offers().networks()));
+    return extensions;
   }
 
   private void quote(Asked asked, Order order) {
@@ -215,13 +297,14 @@ final class PaidHandler {
                 "The payment was not taken: "
                     + unmatched.why().message()
                     + ". Nothing was charged.");
-        refuse(asked, error, null, payment, Optional.of(order));
+        refuse(asked, error, null, payment.version(), Optional.of(order));
       }
       case PaymentMatch.Matched matched ->
           give(
               asked,
               desk.admit(remembered(order, payer(payment)), payment, matched.requirements()),
-              payment,
+              payment.version(),
+              payer(payment),
               Optional.of(order));
     }
   }
@@ -252,11 +335,11 @@ final class PaidHandler {
       Asked asked,
       ApiError error,
       @Nullable SettleResponse settlement,
-      PaymentPayload payment,
+      int version,
       Optional<Order> order) {
     Map<String, String> headers = new HashMap<>();
     if (settlement != null) {
-      headers.put(responseHeader(payment), settlement.toHeader());
+      headers.put(responseHeader(version), settlement.toHeader());
     }
     ObjectNode body = asked.reply().errorBody(error);
     if (error.kind() == ApiError.Kind.PAYMENT_REQUIRED && order.isPresent()) {
@@ -267,16 +350,21 @@ final class PaidHandler {
     asked.reply().error(error, body, headers);
   }
 
-  static String responseHeader(PaymentPayload payment) {
-    return payment.version() == 1 ? Headers.X_PAYMENT_RESPONSE : Headers.PAYMENT_RESPONSE;
+  static String responseHeader(int version) {
+    return version == 1 ? Headers.X_PAYMENT_RESPONSE : Headers.PAYMENT_RESPONSE;
   }
 
-  private void give(Asked asked, Admission admission, PaymentPayload payment, Optional<Order> order)
-      throws MalformedPaymentException, InterruptedException {
+  /**
+   * @param version of x402
+   * @param account under whose name sealed state is kept
+   */
+  private void give(
+      Asked asked, Admission admission, int version, String account, Optional<Order> order)
+      throws InterruptedException {
     switch (admission) {
       case Admission.Refuse refuse ->
-          refuse(asked, refuse.error(), refuse.settlement(), payment, order);
-      case Admission.Replay replay -> replay(asked, replay, payment);
+          refuse(asked, refuse.error(), refuse.settlement(), version, order);
+      case Admission.Replay replay -> replay(asked, replay, version);
       case Admission.Serve serve -> {
         Ticket ticket = serve.ticket();
         Leaving leaving = new Leaving(ticket);
@@ -284,14 +372,14 @@ final class PaidHandler {
         try {
           switch (ticket.awaitGate()) {
             case Ticket.Gate.Shut shut ->
-                refuse(asked, shut.error(), shut.settlement(), payment, order);
+                refuse(asked, shut.error(), shut.settlement(), version, order);
             case Ticket.Gate.Open open -> {
               try {
-                new PaidDelivery(asked, order.orElseThrow(), open, ticket, payment).give();
+                new PaidDelivery(asked, order.orElseThrow(), open, ticket, version).give();
               } finally {
                 seen(asked, order.orElseThrow(), ticket, open);
                 if (open.answer().endIfAny().orElse(null) instanceof Answer.End.Whole whole) {
-                  memory.remember(payer(payment), whole.ending().parts());
+                  memory.remember(account, whole.ending().parts());
                 }
               }
             }
@@ -364,17 +452,17 @@ final class PaidHandler {
    * @param settlement null where it is not known yet
    */
   static void paidHeaders(
-      Reply reply, PaymentPayload payment, @Nullable SettleResponse settlement, String receiptId) {
+      Reply reply, int version, @Nullable SettleResponse settlement, String receiptId) {
     if (settlement != null) {
-      reply.header(responseHeader(payment), settlement.toHeader());
+      reply.header(responseHeader(version), settlement.toHeader());
     }
     reply.header(RECEIPT_HEADER, receiptId);
     reply.header("Cache-Control", "private, no-store");
   }
 
-  private static void replay(Asked asked, Admission.Replay replay, PaymentPayload payment) {
+  private static void replay(Asked asked, Admission.Replay replay, int version) {
     StoredAnswer stored = replay.answer();
-    paidHeaders(asked.reply(), payment, replay.settlement(), stored.receiptId());
+    paidHeaders(asked.reply(), version, replay.settlement(), stored.receiptId());
     String type = stored.events() ? asked.inbound().streamType() : "application/json";
     try {
       asked.reply().send(200, type, stored.body());

@@ -104,6 +104,18 @@ final class Charging {
     return holding;
   }
 
+  /** Whether an attempt holds all it may come to; where not, its hold is ended. */
+  boolean holdsAll(Connection c, LedgerTx log, PaymentRecord p)
+      throws SQLException, RefusedException {
+    Offers.Offer offer = parts.offer(p);
+    PicoUsd held = offer.till().held(log, p.key(), p.attempts());
+    boolean all = held.compareTo(offer.worth(p.requirements().amount())) >= 0;
+    if (!all) {
+      release(c, log, p);
+    }
+    return all;
+  }
+
   /** Ends an attempt's hold without a charge. */
   void release(Connection c, LedgerTx log, PaymentRecord p) throws SQLException, RefusedException {
     parts.offer(p).till().release(log, p.key(), p.attempts(), parts.now());

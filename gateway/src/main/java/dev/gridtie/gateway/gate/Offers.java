@@ -50,6 +50,18 @@ public final class Offers {
     return all.stream().map(o -> o.requirements(price)).toList();
   }
 
+  /** CAIP-2 of all chains that are paid on. */
+  public List<String> networks() {
+    return all.stream().map(o -> o.charge().network()).distinct().toList();
+  }
+
+  /** The ways on a chain that are paid before the answer, and so leave balances. */
+  List<Offer> prepaidOn(String network) {
+    return all.stream()
+        .filter(o -> o.charge().network().equals(network) && !o.charge().isMetered())
+        .toList();
+  }
+
   /** The way that a payment has taken; empty where it is none of ours. */
   public Optional<Offer> of(PaymentPayload payment) {
     return all.stream().filter(o -> o.isFor(payment)).findFirst();

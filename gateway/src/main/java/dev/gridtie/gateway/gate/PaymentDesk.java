@@ -10,6 +10,7 @@ import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.gateway.gate.Ticket.Gate;
+import dev.gridtie.ledger.LedgerTx;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
@@ -17,6 +18,7 @@ import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
 import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.server.ChargeScheme;
+import dev.gridtie.x402.siwx.SignIn;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.Networks;
 import dev.gridtie.x402.wire.PaymentPayload;
@@ -148,6 +150,96 @@ public final class PaymentDesk implements AutoCloseable {
   }
 
   /**
+   * Serves a signed-in wallet from what it has left of earlier payments: each sign-in once, for one
+   * request. Empty where its balance does not reach.
+   */
+  public Optional<Admission> admitBalance(Order order, SignIn signIn) throws InterruptedException {
+    String key = balanceKey(signIn);
+    Optional<Admission> before =
+        parts.database().read(c -> recall(c, key, order.fingerprint(), signatureOf(signIn)));
+    if (before.isPresent()) {
+      return before;
+    }
+    Optional<PaymentRecord> claimed = claimBalance(key, order, signIn);
+    if (claimed.isEmpty()) {
+      return Optional.empty();
+    }
+    PaymentRecord record = claimed.get();
+    return Optional.of(
+        admit(
+            order,
+            key,
+            signatureOf(signIn),
+            record.payer(),
+            record.payment(),
+            record.requirements()));
+  }
+
+  /** Whether a sign-in was used before, and for what. */
+  public Optional<Admission> recall(SignIn signIn, String fingerprint) {
+    String key = balanceKey(signIn);
+    return live.containsKey(key)
+        ? Optional.empty()
+        : parts.database().read(c -> recall(c, key, fingerprint, signatureOf(signIn)));
+  }
+
+  private static String balanceKey(SignIn signIn) {
+    String name = signIn.chainId() + "|" + signIn.account() + "|" + signIn.nonce();
+    return "balance-" + Hex.encode(Hashes.sha256(name.getBytes(UTF_8))).substring(2);
+  }
+
+  private static String signatureOf(SignIn signIn) {
+    return Hex.encode(Hashes.sha256((signIn.message() + signIn.signature()).getBytes(UTF_8)));
+  }
+
+  /**
+   * Writes a sign-in down as a payment whose money is here already; empty where no balance of the
+   * wallet's holds the quote.
+   */
+  private Optional<PaymentRecord> claimBalance(String key, Order order, SignIn signIn) {
+    return parts.write(
+        (c, log) -> {
+          Optional<PaymentRecord> found = PaymentStore.find(c, key);
+          if (found.isPresent()) {
+            return found;
+          }
+          for (Offers.Offer offer : parts.offers().prepaidOn(signIn.chainId())) {
+            PaymentRequirements asked = offer.requirements(order.quote());
+            PicoUsd wanted = offer.worth(asked.amount());
+            if (offer.till().balance(log, signIn.account()).compareTo(wanted) >= 0) {
+              PaymentRecord record =
+                  PaymentRecord.fromBalance(
+                      key,
+                      order.fingerprint(),
+                      signatureOf(signIn),
+                      signIn.account(),
+                      asked,
+                      Charging.answerId(key),
+                      seed(order));
+              // Held at once: what is under way cannot be spent twice.
+              return Optional.of(charging.hold(c, log, record));
+            }
+          }
+          return Optional.empty();
+        });
+  }
+
+  /** The most that a wallet has on any balance it could spend here. */
+  public PicoUsd balance(SignIn signIn) {
+    return parts
+        .database()
+        .read(
+            c -> {
+              PicoUsd most = PicoUsd.ZERO;
+              for (Offers.Offer offer : parts.offers().prepaidOn(signIn.chainId())) {
+                PicoUsd has = offer.till().balance(new LedgerTx(c), signIn.account());
+                most = most.compareTo(has) >= 0 ? most : has;
+              }
+              return most;
+            });
+  }
+
+  /**
    * Takes a payment for an order: joins whoever sent the same before, or begins. Wait at the
    * ticket.
    *
@@ -159,6 +251,17 @@ public final class PaymentDesk implements AutoCloseable {
     String key = charge.paymentKey(payment);
     String signature = signatureOf(payment);
     String payer = charge.payer(payment);
+    return admit(order, key, signature, payer, payment, requirements);
+  }
+
+  private Admission admit(
+      Order order,
+      String key,
+      String signature,
+      String payer,
+      PaymentPayload payment,
+      PaymentRequirements requirements)
+      throws InterruptedException {
     for (int attempt = 0; attempt < ADMISSION_ATTEMPTS && !closed; attempt++) {
       if (live.size() >= LIVE_MAX) {
         return new Admission.Refuse(Refusals.tooManyPayments(), null);
@@ -181,7 +284,8 @@ public final class PaymentDesk implements AutoCloseable {
         }
       }
       awaitEnd(ticket);
-      Optional<Admission> before = recall(payment, order.fingerprint());
+      Optional<Admission> before =
+          parts.database().read(c -> recall(c, key, order.fingerprint(), signature));
       if (before.isPresent()) {
         return before.get();
       }
@@ -419,8 +523,13 @@ public final class PaymentDesk implements AutoCloseable {
       ticket.shut(kept ? Refusals.pending() : Refusals.spent(), settledResponse(settled));
     } else {
       long created = parts.now().getEpochSecond();
-      startGenerating(ticket, order, settled, created);
-      serve(ticket, order, parts.write((c, log) -> charging.hold(c, log, settled)), created);
+      PaymentRecord held = parts.write((c, log) -> charging.hold(c, log, settled));
+      if (held.isBalance() && !parts.write((c, log) -> charging.holdsAll(c, log, held))) {
+        ticket.shut(Refusals.balanceSpent(), null);
+        return;
+      }
+      startGenerating(ticket, order, held, created);
+      serve(ticket, order, held, created);
     }
   }
 

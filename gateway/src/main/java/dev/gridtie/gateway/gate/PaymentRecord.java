@@ -1,9 +1,11 @@
 package dev.gridtie.gateway.gate;
 
+import dev.gridtie.base.Json;
 import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.util.Optional;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A payment as the database has it.
@@ -60,6 +62,57 @@ record PaymentRecord(
         0,
         false,
         "");
+  }
+
+  /** What a signed-in wallet pays from its balance: nothing moves on a chain for it. */
+  static PaymentRecord fromBalance(
+      String key,
+      String fingerprint,
+      String signature,
+      String payer,
+      PaymentRequirements asked,
+      String requestId,
+      long seed) {
+    ObjectNode message =
+        PaymentPayload.v2(Json.object().put("balance", payer), Json.array(), asked.toJson());
+    PaymentRequirements balance =
+        new PaymentRequirements(
+            BALANCE,
+            asked.network(),
+            asked.amount(),
+            asked.asset(),
+            asked.payTo(),
+            asked.maxTimeoutSeconds(),
+            asked.extra());
+    return new PaymentRecord(
+        key,
+        PaymentState.SETTLED,
+        fingerprint,
+        signature,
+        payer,
+        new PaymentPayload(
+            2,
+            asked.scheme(),
+            asked.network(),
+            Optional.of(asked),
+            message.path("payload"),
+            message),
+        balance,
+        Optional.empty(),
+        "",
+        requestId,
+        seed,
+        0,
+        false,
+        "");
+  }
+
+  /** In place of a scheme's name, where a balance pays. */
+  static final String BALANCE = "balance";
+
+  /** Whether it is paid from a balance. */
+  boolean isBalance() {
+    return requirements.scheme().equals(BALANCE);
   }
 
   PaymentRecord with(PaymentState newState) {

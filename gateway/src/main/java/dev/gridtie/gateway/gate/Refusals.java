@@ -33,6 +33,13 @@ final class Refusals {
             + " at most; pay by scheme exact, ask for fewer max_tokens, or wait until what is under way is settled");
   }
 
+  static ApiError balanceSpent() {
+    return ApiError.of(
+        Kind.PAYMENT_REQUIRED,
+        "insufficient_balance",
+        "The wallet's balance here does not reach any more. Nothing was charged; pay this request by x402.");
+  }
+
   static ApiError spent() {
     return ApiError.of(
         Kind.CONFLICT,

@@ -5,7 +5,10 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.siwx.SignIn;
 import dev.gridtie.x402.wire.Headers;
+import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.Refusal;
 import java.io.IOException;
 import java.io.InputStream;
@@ -17,6 +20,7 @@ import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sends HTTP requests and pays for those that ask for it. A payment whose answer is lost is sent
@@ -42,6 +46,7 @@ public final class PayingClient {
   private final PaymentJournal journal;
   private final Payer payer;
   private final SpendingCaps caps;
+  private @Nullable EvmKey balanceOf;
 
   /** What came of a request. */
   public sealed interface Result {
@@ -67,6 +72,27 @@ public final class PayingClient {
     this.payer = payer;
     this.caps = caps;
     this.journal = journal;
+  }
+
+  /**
+   * Uses what this wallet has left with a server of earlier payments, before it pays anew
+   * (extension sign-in-with-x).
+   */
+  public PayingClient withBalanceOf(EvmKey key) {
+    balanceOf = key;
+    return this;
+  }
+
+  private Optional<String> signIn(String required, URI url) {
+    EvmKey key = balanceOf;
+    if (key == null) {
+      return Optional.empty();
+    }
+    try {
+      return SignIn.answer(Headers.decode(required).path("extensions"), url, key);
+    } catch (MalformedPaymentException e) {
+      return Optional.empty();
+    }
   }
 
   /**
@@ -96,6 +122,16 @@ public final class PayingClient {
       offer = in.readNBytes(OFFER_BYTES_MAX);
     }
     Optional<String> header = first.headers().firstValue(Headers.PAYMENT_REQUIRED);
+    Optional<String> balance = header.flatMap(h -> signIn(h, url));
+    if (balance.isPresent()) {
+      Map<String, String> signedIn = new java.util.HashMap<>(headers);
+      signedIn.put(SignIn.HEADER, balance.get());
+      HttpResponse<InputStream> second = once(method, url, signedIn, body);
+      if (second.statusCode() != 402) {
+        return new Result.Answered(second, BigInteger.ZERO);
+      }
+      second.body().close(); // the balance does not reach
+    }
     return switch (payer.decide(header, offer)) {
       case Payer.Decision.Refuse refuse -> new Result.NotPaid(refuse.why());
       case Payer.Decision.Pay pay -> {

@@ -14,9 +14,15 @@ import tools.jackson.databind.node.ObjectNode;
  * @param error why the request was not served
  * @param resource what would be paid for
  * @param accepts the ways to pay, at least one
+ * @param extensions by their names; may be empty
  */
 public record PaymentRequired(
-    String error, ResourceInfo resource, List<PaymentRequirements> accepts) {
+    String error, ResourceInfo resource, List<PaymentRequirements> accepts, ObjectNode extensions) {
+
+  public PaymentRequired(String error, ResourceInfo resource, List<PaymentRequirements> accepts) {
+    this(error, resource, accepts, Json.object());
+  }
+
   public PaymentRequired {
     accepts = List.copyOf(accepts);
     if (accepts.isEmpty()) {
@@ -31,6 +37,9 @@ public record PaymentRequired(
     json.set("resource", resource.toJson());
     ArrayNode list = json.putArray("accepts");
     accepts.forEach(a -> list.add(a.toJson()));
+    if (!extensions.isEmpty()) {
+      json.set("extensions", extensions);
+    }
     return json;
   }
 
