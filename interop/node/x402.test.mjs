@@ -16,6 +16,10 @@ import { UptoEvmScheme as UptoFacilitator } from "@x402/evm/upto/facilitator";
 import { UptoEvmScheme as UptoServer } from "@x402/evm/upto/server";
 import { paymentMiddleware, setSettlementOverrides, x402ResourceServer } from "@x402/express";
 import { decodePaymentResponseHeader, wrapFetchWithPaymentFromConfig } from "@x402/fetch";
+import { x402Client, x402HTTPClient } from "@x402/fetch";
+import { decodePaymentRequiredHeader } from "@x402/core/http";
+import { appendPaymentIdentifierToExtensions, generatePaymentId, isPaymentIdentifierExtension } from "@x402/extensions/payment-identifier";
+import { createSIWxPayload, encodeSIWxHeader } from "@x402/extensions/sign-in-with-x";
 import express from "express";
 import { createWalletClient, http, publicActions } from "viem";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
@@ -201,6 +205,52 @@ test("our client at our gateway, by every scheme, and within its limits", async 
     assert.match(refused.output, /not paid/);
     assert.equal(nothing, 0n);
   }
+});
+
+test("the official client signs in, and our gateway takes its balance", async () => {
+  const url = world.url + "/v1/chat/completions";
+  const pays = await official("exact by EIP-3009")(url, chat({ max_tokens: 900 }));
+  assert.equal(pays.status, 200);
+  const [response, spent] = await spentBy(async () => {
+    const unpaid = await fetch(url, chat({ max_tokens: 60 }));
+    const required = decodePaymentRequiredHeader(unpaid.headers.get("PAYMENT-REQUIRED"));
+    const extension = required.extensions["sign-in-with-x"];
+    const info = { ...extension.info, ...extension.supportedChains.find((c) => c.type === "eip191") };
+    const header = encodeSIWxHeader(await createSIWxPayload(info, account(), url));
+    const request = chat({ max_tokens: 60 });
+    request.headers["SIGN-IN-WITH-X"] = header;
+    return fetch(url, request);
+  });
+  const text = await response.text();
+  assert.equal(response.status, 200, text);
+  assert.match(text, /signed record/);
+  assert.equal(spent, 0n);
+  const [called, nothing] = await spentBy(() => world.run("call", url, "-d", JSON.stringify(question("What is x402?", { max_tokens: 60 })), "--balance"));
+  assert.equal(called.status, 0, called.output);
+  assert.equal(nothing, 0n);
+});
+
+test("the official client names its payment, and pays once for it", async () => {
+  const url = world.url + "/v1/chat/completions";
+  const id = generatePaymentId();
+  const once = async () => {
+    const client = new x402Client().register(NETWORK, new ExactClient(account()));
+    const api = new x402HTTPClient(client);
+    const unpaid = await fetch(url, chat({ max_tokens: 61 }));
+    const required = api.getPaymentRequiredResponse((name) => unpaid.headers.get(name), await unpaid.json());
+    assert.equal(isPaymentIdentifierExtension(required.extensions["payment-identifier"]), true);
+    appendPaymentIdentifierToExtensions(required.extensions, id);
+    const payload = await client.createPaymentPayload(required);
+    const request = chat({ max_tokens: 61 });
+    Object.assign(request.headers, api.encodePaymentSignatureHeader(payload));
+    return (await fetch(url, request)).text();
+  };
+  const [first, spent] = await spentBy(once);
+  assert.match(first, /signed record/);
+  assert.ok(spent > 0n);
+  const [second, nothing] = await spentBy(once);
+  assert.equal(second, first);
+  assert.equal(nothing, 0n);
 });
 
 test("the official facilitator client understands what ours says it supports", async () => {

@@ -106,6 +106,39 @@ class PaidAnswerIT {
     assertThat(response.headers().firstValue("Cache-Control")).contains("no-store");
   }
 
+  /** A payment with a name of the payer's own. */
+  private static String named(String payment, String id) throws Exception {
+    ObjectNode message = (ObjectNode) Headers.decode(payment);
+    message.putObject("extensions").putObject("payment-identifier").putObject("info").put("id", id);
+    return Headers.encode(message);
+  }
+
+  @Test
+  void payingAnewForWhatHasANameIsNotPayingTwice() throws Exception {
+    byte[] body = bytes(chat("What is a receipt?"));
+    String id = "order-000000000001";
+    HttpResponse<String> first = world.paid(body, named(world.sign(body), id));
+    assertThat(first.statusCode()).as(first.body()).isEqualTo(200);
+    BigInteger spent = spent();
+    // The answer was lost, and with it the payment: a new one is signed for the same.
+    HttpResponse<String> again = world.paid(body, named(world.sign(body), id));
+    assertThat(again.body()).isEqualTo(first.body());
+    assertThat(spent()).isEqualTo(spent);
+    // A name stands for one request of its payer, and for nobody else's.
+    byte[] other = bytes(chat("What is the ledger?"));
+    HttpResponse<String> conflict = world.paid(other, named(world.sign(other), id));
+    assertThat(conflict.statusCode()).isEqualTo(409);
+    assertThat(code(conflict)).isEqualTo("payment_identifier_used");
+    assertThat(spent()).isEqualTo(spent);
+    assertThat(world.paid(body, named(world.sign(body), "short")).statusCode()).isEqualTo(402);
+    assertThat(spent()).isEqualTo(spent);
+    world.buyer = world.fundedBuyer();
+    HttpResponse<String> theirs = world.paid(body, named(world.sign(body), id));
+    assertThat(theirs.statusCode()).isEqualTo(200);
+    assertThat(theirs.body()).isNotEqualTo(first.body());
+    assertThat(spent()).isPositive();
+  }
+
   @Test
   void aPaidRequestGetsItsAnswerItsTransactionAndItsReceipt() throws Exception {
     byte[] body = bytes(chat("What is a receipt?"));

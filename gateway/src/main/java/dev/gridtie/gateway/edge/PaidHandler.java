@@ -29,6 +29,7 @@ import dev.gridtie.x402.server.PaymentMatch;
 import dev.gridtie.x402.siwx.SignIn;
 import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentIdentifier;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequired;
 import dev.gridtie.x402.wire.Refusal;
@@ -249,6 +250,7 @@ final class PaidHandler {
             Ids.random("", services.random()),
             services.clock().instant(),
             services.offers().networks()));
+    extensions.set(PaymentIdentifier.EXTENSION, PaymentIdentifier.declaration());
     return extensions;
   }
 
@@ -331,6 +333,14 @@ final class PaidHandler {
         .orElse(order);
   }
 
+  private static ApiError pending() {
+    return ApiError.of(
+        ApiError.Kind.UNAVAILABLE,
+        "payment_in_progress",
+        "This payment-identifier was paid for before, and its answer is still being given. Send the same again in a"
+            + " moment; this payment was not taken.");
+  }
+
   private void refuse(
       Asked asked,
       ApiError error,
@@ -371,6 +381,14 @@ final class PaidHandler {
         asked.reply().whenGone(leaving::now);
         try {
           switch (ticket.awaitGate()) {
+            case Ticket.Gate.Known known -> {
+              Optional<Admission> before = desk.answered(known.paymentKey());
+              if (before.isPresent()) {
+                give(asked, before.get(), version, account, order);
+              } else {
+                refuse(asked, pending(), null, version, order);
+              }
+            }
             case Ticket.Gate.Shut shut ->
                 refuse(asked, shut.error(), shut.settlement(), version, order);
             case Ticket.Gate.Open open -> {

@@ -21,6 +21,7 @@ import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.siwx.SignIn;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.Networks;
+import dev.gridtie.x402.wire.PaymentIdentifier;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
@@ -379,6 +380,9 @@ public final class PaymentDesk implements AutoCloseable {
       refuse(ticket, claimed, invalid.why());
       return;
     }
+    if (isNamedBefore(ticket, claimed)) {
+      return;
+    }
     PaymentRecord verified = parts.save(claimed.with(PaymentState.VERIFIED));
     // The model reads the prompt while the payment settles; not a byte leaves before both are done.
     if (!ticket.hasReaders()) {
@@ -458,6 +462,74 @@ public final class PaymentDesk implements AutoCloseable {
       Thread.currentThread().interrupt();
     }
     return false;
+  }
+
+  /**
+   * Whether the payer has given this payment a name (extension payment-identifier) that it has used
+   * before. Only asked once the payment is verified, for the name alone opens nothing.
+   */
+  private boolean isNamedBefore(Ticket ticket, PaymentRecord claimed) {
+    Optional<String> id;
+    try {
+      id = PaymentIdentifier.of(claimed.payment());
+    } catch (MalformedPaymentException e) {
+      refuse(ticket, claimed, new Refusal("invalid_payload", e.getMessage()));
+      return true;
+    }
+    if (id.isEmpty()) {
+      return false;
+    }
+    Optional<PaymentStore.Named> before =
+        parts.write(
+            (c, log) -> {
+              Optional<PaymentStore.Named> found = PaymentStore.named(c, claimed.payer(), id.get());
+              boolean free = found.isEmpty() || isOver(c, found.get().paymentKey());
+              if (!free && !found.get().paymentKey().equals(claimed.key())) {
+                return found;
+              }
+              PaymentStore.saveName(
+                  c,
+                  claimed.payer(),
+                  id.get(),
+                  new PaymentStore.Named(claimed.fingerprint(), claimed.key()),
+                  parts.now());
+              return Optional.empty();
+            });
+    if (before.isEmpty()) {
+      return false;
+    }
+    PaymentRecord unused = parts.save(claimed.failed("payment_identifier_used"));
+    if (before.get().fingerprint().equals(claimed.fingerprint())) {
+      ticket.known(before.get().paymentKey());
+    } else {
+      ticket.shut(Refusals.nameUsed(), null);
+    }
+    return true;
+  }
+
+  /** Whether a payment has come to no answer that could be given again, and nobody works on it. */
+  private boolean isOver(Connection c, String paymentKey) throws SQLException {
+    if (live.containsKey(paymentKey)) {
+      return false;
+    }
+    Optional<PaymentRecord> record = PaymentStore.find(c, paymentKey);
+    return record.isEmpty()
+        || isFree(record.get().state())
+        || (record.get().state() == PaymentState.SETTLED
+            && PaymentStore.answer(c, paymentKey).isEmpty());
+  }
+
+  /** What a payment that is known by its key came to; empty while that is not known. */
+  public Optional<Admission> answered(String paymentKey) {
+    return parts
+        .database()
+        .read(
+            c -> {
+              Optional<PaymentRecord> record = PaymentStore.find(c, paymentKey);
+              return record.isEmpty()
+                  ? Optional.empty()
+                  : recall(c, paymentKey, record.get().fingerprint(), record.get().signature());
+            });
   }
 
   private void startGenerating(Ticket ticket, Order order, PaymentRecord record, long created) {

@@ -37,6 +37,8 @@ public final class PaymentStore {
           "CREATE TABLE IF NOT EXISTS delivered (payment_key TEXT PRIMARY KEY, body BLOB NOT NULL, events INTEGER NOT NULL,"
               + " finish TEXT NOT NULL, receipt_id TEXT NOT NULL, created INTEGER NOT NULL, stored INTEGER NOT NULL)"
               + " STRICT, WITHOUT ROWID",
+          "CREATE TABLE IF NOT EXISTS payment_name (payer TEXT NOT NULL, id TEXT NOT NULL, fingerprint TEXT NOT NULL,"
+              + " payment_key TEXT NOT NULL, stored INTEGER NOT NULL, PRIMARY KEY (payer, id)) STRICT, WITHOUT ROWID",
           "CREATE TABLE IF NOT EXISTS draft (payment_key TEXT PRIMARY KEY, receipt TEXT NOT NULL, due TEXT NOT NULL)"
               + " STRICT, WITHOUT ROWID",
           "CREATE TABLE IF NOT EXISTS receipt (id TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT, WITHOUT ROWID");
@@ -290,6 +292,50 @@ public final class PaymentStore {
         c.prepareStatement("DELETE FROM delivered WHERE payment_key = ?")) {
       delete.setString(1, paymentKey);
       delete.executeUpdate();
+    }
+  }
+
+  /**
+   * What a payer has named a payment.
+   *
+   * @param fingerprint of the request it was for
+   */
+  record Named(String fingerprint, String paymentKey) {}
+
+  static Optional<Named> named(Connection c, String payer, String id) throws SQLException {
+    try (PreparedStatement select =
+        c.prepareStatement(
+            "SELECT fingerprint, payment_key FROM payment_name WHERE payer = ? AND id = ?")) {
+      select.setString(1, payer);
+      select.setString(2, id);
+      try (ResultSet row = select.executeQuery()) {
+        return row.next()
+            ? Optional.of(new Named(row.getString(1), row.getString(2)))
+            : Optional.empty();
+      }
+    }
+  }
+
+  static void saveName(Connection c, String payer, String id, Named named, Instant now)
+      throws SQLException {
+    try (PreparedStatement insert =
+        c.prepareStatement(
+            "INSERT OR REPLACE INTO payment_name (payer, id, fingerprint, payment_key, stored) VALUES (?, ?, ?, ?, ?)")) {
+      insert.setString(1, payer);
+      insert.setString(2, id);
+      insert.setString(3, named.fingerprint());
+      insert.setString(4, named.paymentKey());
+      insert.setLong(5, now.getEpochSecond());
+      insert.executeUpdate();
+    }
+  }
+
+  /** Forgets names as old as the answers they stand for. */
+  static int forgetNamesBefore(Connection c, Instant before) throws SQLException {
+    try (PreparedStatement delete =
+        c.prepareStatement("DELETE FROM payment_name WHERE stored < ?")) {
+      delete.setLong(1, before.getEpochSecond());
+      return delete.executeUpdate();
     }
   }
 

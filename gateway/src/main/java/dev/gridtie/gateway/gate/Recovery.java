@@ -121,6 +121,7 @@ final class Recovery {
           parts.write(
               (c, log) ->
                   PaymentStore.forgetAnswersBefore(c, now.minus(parts.answersKept()))
+                      + PaymentStore.forgetNamesBefore(c, now.minus(parts.answersKept()))
                       + PaymentStore.forgetRefusedBefore(c, now.minus(REFUSED_KEPT)));
       lastForgotten = now;
     }

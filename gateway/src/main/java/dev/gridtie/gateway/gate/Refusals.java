@@ -40,6 +40,13 @@ final class Refusals {
         "The wallet's balance here does not reach any more. Nothing was charged; pay this request by x402.");
   }
 
+  static ApiError nameUsed() {
+    return ApiError.of(
+        Kind.CONFLICT,
+        "payment_identifier_used",
+        "This payment-identifier names another request of this payer's. Nothing was charged; choose a new one.");
+  }
+
   static ApiError spent() {
     return ApiError.of(
         Kind.CONFLICT,

@@ -63,6 +63,9 @@ public final class Ticket {
     record Open(@Nullable SettleResponse settlement, String receiptId, Answer answer)
         implements Gate {}
 
+    /** The payer has paid for this very answer before, by another payment: that one stands. */
+    record Known(String paymentKey) implements Gate {}
+
     /** It may not; nothing of the answer was or will be sent. */
     record Shut(ApiError error, @Nullable SettleResponse settlement) implements Gate {}
   }
@@ -157,6 +160,11 @@ public final class Ticket {
 
   void open(Gate.Open how) {
     gate.complete(how);
+  }
+
+  void known(String paymentKey) {
+    locked(() -> closed = true);
+    gate.complete(new Gate.Known(paymentKey));
   }
 
   void shut(ApiError error, @Nullable SettleResponse settlement) {
