@@ -19,6 +19,11 @@ public interface Movement {
 
   byte[] data();
 
+  /** The most gas it may use. */
+  default BigInteger gasMax() {
+    return Sender.GAS_MAX;
+  }
+
   /** The one key that may send it; empty where any may. */
   default Optional<EvmAddress> onlyFrom() {
     return Optional.empty();

@@ -25,8 +25,8 @@ import org.web3j.crypto.transaction.type.Transaction1559;
  * and the transactions whose end is not known, guarded by this object.
  */
 public final class Sender {
-  /** The most gas one settlement may use. */
-  private static final BigInteger GAS_MAX = BigInteger.valueOf(300_000);
+  /** The most gas that one settlement may use. */
+  public static final BigInteger GAS_MAX = BigInteger.valueOf(300_000);
 
   /** Gas of a plain transfer, which fills a gap. */
   private static final BigInteger GAS_PLAIN = BigInteger.valueOf(21_000);
@@ -88,14 +88,20 @@ public final class Sender {
    *     was not
    * @throws EvmChain.RefusedException where the chain would not take it
    */
-  public synchronized SignedTransaction send(
+  public SignedTransaction send(
       EvmAddress to, byte[] data, Consumer<SignedTransaction> beforeSending)
+      throws UnreachableException, EvmChain.RefusedException, FeeCapException {
+    return send(to, data, GAS_MAX, beforeSending);
+  }
+
+  /** As above, for what may use more gas. */
+  synchronized SignedTransaction send(
+      EvmAddress to, byte[] data, BigInteger gasMax, Consumer<SignedTransaction> beforeSending)
       throws UnreachableException, EvmChain.RefusedException, FeeCapException {
     BigInteger gas = chain.estimateGas(address(), to, data);
     gas = gas.multiply(BigInteger.valueOf(12)).divide(BigInteger.TEN);
-    if (gas.compareTo(GAS_MAX) > 0) {
-      throw new EvmChain.RefusedException(
-          "the transaction would use more than " + GAS_MAX + " gas");
+    if (gas.compareTo(gasMax) > 0) {
+      throw new EvmChain.RefusedException("the transaction would use more than " + gasMax + " gas");
     }
     SignedTransaction signed = sign(nextNonce(), gas, to, data);
     beforeSending.accept(signed);

@@ -64,6 +64,7 @@ public final class Settler {
           sender.send(
               movement.to(),
               movement.data(),
+              movement.gasMax(),
               signed -> {
                 beforeSending.accept(signed);
                 noted.set(signed);

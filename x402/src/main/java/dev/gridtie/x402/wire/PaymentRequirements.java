@@ -38,7 +38,7 @@ public record PaymentRequirements(
     json.put("payTo", payTo);
     json.put("maxTimeoutSeconds", maxTimeoutSeconds);
     if (!extra.isEmpty()) {
-      json.set("extra", extra);
+      json.set("extra", extra.deepCopy());
     }
     return json;
   }
@@ -70,7 +70,7 @@ public record PaymentRequirements(
     json.put("asset", asset);
     json.set("outputSchema", Json.object());
     if (!extra.isEmpty()) {
-      json.set("extra", extra);
+      json.set("extra", extra.deepCopy());
     }
     return json;
   }
