@@ -5,14 +5,10 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { x402Facilitator } from "@x402/core/facilitator";
 import { HTTPFacilitatorClient } from "@x402/core/server";
-import { toFacilitatorEvmSigner } from "@x402/evm";
 import { ExactEvmScheme as ExactClient } from "@x402/evm";
-import { ExactEvmScheme as ExactFacilitator } from "@x402/evm/exact/facilitator";
 import { ExactEvmScheme as ExactServer } from "@x402/evm/exact/server";
 import { UptoEvmScheme as UptoClient } from "@x402/evm/upto/client";
-import { UptoEvmScheme as UptoFacilitator } from "@x402/evm/upto/facilitator";
 import { UptoEvmScheme as UptoServer } from "@x402/evm/upto/server";
 import { paymentMiddleware, setSettlementOverrides, x402ResourceServer } from "@x402/express";
 import { decodePaymentResponseHeader, wrapFetchWithPaymentFromConfig } from "@x402/fetch";
@@ -21,9 +17,8 @@ import { decodePaymentRequiredHeader } from "@x402/core/http";
 import { appendPaymentIdentifierToExtensions, generatePaymentId, isPaymentIdentifierExtension } from "@x402/extensions/payment-identifier";
 import { createSIWxPayload, encodeSIWxHeader } from "@x402/extensions/sign-in-with-x";
 import express from "express";
-import { createWalletClient, http, publicActions } from "viem";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
-import { baseSepolia } from "viem/chains";
+import { startOfficialFacilitator } from "./official-facilitator.mjs";
 import { ended, question, startReady, startWorld } from "./world.mjs";
 
 const NETWORK = "eip155:84532";
@@ -62,41 +57,12 @@ async function startOurs() {
   return url;
 }
 
-/** The official facilitator, behind the three paths that its official client asks. */
+/** The official facilitator. */
 async function startTheirs() {
-  const account = privateKeyToAccount(generatePrivateKey());
-  await giveGas(account.address);
-  const client = createWalletClient({ account, chain: baseSepolia, transport: http(world.info.rpc), pollingInterval: 50 }).extend(publicActions);
-  const signer = toFacilitatorEvmSigner({
-    address: account.address,
-    getCode: (args) => client.getCode(args),
-    readContract: (args) => client.readContract(args),
-    verifyTypedData: (args) => client.verifyTypedData(args),
-    writeContract: (args) => client.writeContract(args),
-    sendTransaction: (args) => client.sendTransaction(args),
-    waitForTransactionReceipt: (args) => client.waitForTransactionReceipt(args),
-  });
-  const facilitator = new x402Facilitator();
-  facilitator.register(NETWORK, new ExactFacilitator(signer));
-  facilitator.register(NETWORK, new UptoFacilitator(signer));
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const part of request) body += part;
-    const { paymentPayload, paymentRequirements } = body ? JSON.parse(body) : {};
-    let answer;
-    try {
-      if (request.url === "/supported") answer = await facilitator.getSupported();
-      else if (request.url === "/verify") answer = await facilitator.verify(paymentPayload, paymentRequirements);
-      else answer = await facilitator.settle(paymentPayload, paymentRequirements);
-    } catch (e) {
-      response.statusCode = 500;
-      answer = { error: String(e) };
-    }
-    response.setHeader("Content-Type", "application/json");
-    response.end(JSON.stringify(answer, (_, v) => (typeof v === "bigint" ? v.toString() : v)));
-  });
-  stops.push(() => new Promise((resolve) => server.close(resolve)));
-  return listen(server);
+  const facilitator = await startOfficialFacilitator(world.info.rpc, generatePrivateKey());
+  await giveGas(facilitator.address);
+  stops.push(facilitator.close);
+  return facilitator.url;
 }
 
 /** The official Express middleware in front of an answer, that settles at one of the two. */

@@ -11,6 +11,8 @@ import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
 import java.math.BigInteger;
 import java.time.InstantSource;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 
 /**
@@ -20,6 +22,15 @@ import java.util.function.Consumer;
 public abstract class EvmFacilitator implements PaymentScheme {
   /** A payment must stay valid at least this much longer: the time that settling may take. */
   public static final long VALID_SECONDS_MIN = 6;
+
+  /** How long it is known that a token's address is a contract. */
+  private static final long CONTRACT_KNOWN_SECONDS = 900;
+
+  /** How many are known; anybody can name any. */
+  private static final int CONTRACTS_MAX = 1024;
+
+  /** Until when, in Unix seconds, each is known. */
+  private final Map<EvmAddress, BigInteger> contractsUntil = new ConcurrentHashMap<>();
 
   private final EvmChain chain;
   private final Settler settler;
@@ -182,11 +193,28 @@ public abstract class EvmFacilitator implements PaymentScheme {
     } catch (IllegalArgumentException e) {
       throw new PaymentRefusedException("invalid_payment_requirements", "asset must be an address");
     }
-    if (chain.code(token).length == 0) {
+    if (!isContract(token)) {
       throw new PaymentRefusedException(
           "asset_not_deployed_contract", "there is no contract at " + token + " on this chain");
     }
     return token;
+  }
+
+  /** A token that was a contract a moment ago still is one. */
+  private boolean isContract(EvmAddress token) throws UnreachableException, RefusedException {
+    BigInteger now = now();
+    BigInteger until = contractsUntil.get(token);
+    if (until != null && until.compareTo(now) > 0) {
+      return true;
+    }
+    if (chain.code(token).length == 0) {
+      return false;
+    }
+    if (contractsUntil.size() >= CONTRACTS_MAX) {
+      contractsUntil.clear();
+    }
+    contractsUntil.put(token, now.add(BigInteger.valueOf(CONTRACT_KNOWN_SECONDS)));
+    return true;
   }
 
   /** What an account holds of a token. */
