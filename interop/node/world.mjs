@@ -43,9 +43,9 @@ export function startReady(args) {
 
 export const ended = (child) => new Promise((resolve) => (child.exitCode !== null ? resolve() : child.once("exit", resolve)));
 
-export async function startWorld() {
+export async function startWorld(...options) {
   const home = mkdtempSync(join(tmpdir(), "gridtie-interop-"));
-  const up = startReady(["up", "--port", String(await freePort()), "--home", home]);
+  const up = startReady(["up", "--port", String(await freePort()), "--home", home, ...options]);
   const url = await up.ready;
   const info = JSON.parse(readFileSync(join(home, "up.json"), "utf8"));
   const key = readFileSync(info.buyerKeyFile, "utf8").trim();

@@ -196,6 +196,7 @@ final class Gateway implements AutoCloseable {
                     Duration.ofSeconds(l.bodySeconds()),
                     l.concurrent(),
                     Duration.ofSeconds(120)),
+                config.allowedOrigins(),
                 health(chains.values(), own)));
     port =
         edge.listen(

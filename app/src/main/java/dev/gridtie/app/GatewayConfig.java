@@ -3,6 +3,7 @@ package dev.gridtie.app;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.cache.CachePolicy;
+import dev.gridtie.gateway.edge.Origins;
 import dev.gridtie.gateway.gate.Exposure;
 import java.io.IOException;
 import java.math.BigInteger;
@@ -29,6 +30,8 @@ import org.jspecify.annotations.Nullable;
  *     order, after {@code chain}
  * @param exposure what payers may owe until their answers are settled, where a scheme settles after
  *     the answer
+ * @param origins whose web pages may call it from a reader's browser, such as {@code
+ *     https://example.com}; {@code *} for all; none where left out
  * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
 record GatewayConfig(
@@ -45,7 +48,8 @@ record GatewayConfig(
     boolean tracePrompts,
     @Nullable Limits limits,
     @Nullable List<Chain> chains,
-    @Nullable ExposureLimits exposure) {
+    @Nullable ExposureLimits exposure,
+    @Nullable List<String> origins) {
 
   GatewayConfig(
       @Nullable String host,
@@ -74,6 +78,7 @@ record GatewayConfig(
         tracePrompts,
         limits,
         null,
+        null,
         null);
   }
 
@@ -93,7 +98,28 @@ record GatewayConfig(
         tracePrompts,
         limits,
         newChains,
-        owed);
+        owed,
+        origins);
+  }
+
+  /** The same, callable from these origins' web pages. */
+  GatewayConfig withOrigins(List<String> newOrigins) {
+    return new GatewayConfig(
+        host,
+        port,
+        publicUrl,
+        payTo,
+        chain,
+        models,
+        catalog,
+        hedgePercent,
+        cache,
+        traces,
+        tracePrompts,
+        limits,
+        chains,
+        exposure,
+        newOrigins);
   }
 
   /** All chains and coins, the first first. */
@@ -124,6 +150,14 @@ record GatewayConfig(
             usd("exposure.newPayerUsd", exposure.newPayerUsd(), usual.newPayer()),
             usd("exposure.payerUsd", exposure.payerUsd(), usual.payer()),
             usd("exposure.totalUsd", exposure.totalUsd(), usual.total()));
+  }
+
+  Origins allowedOrigins() throws IOException {
+    try {
+      return origins == null ? Origins.NONE : new Origins(origins);
+    } catch (IllegalArgumentException e) {
+      throw new IOException("origins: " + e.getMessage());
+    }
   }
 
   private static PicoUsd usd(String key, @Nullable String value, PicoUsd usual) throws IOException {

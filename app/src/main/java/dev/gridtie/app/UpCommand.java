@@ -47,6 +47,13 @@ final class UpCommand implements Callable<Integer> {
   private int port;
 
   @Option(
+      names = "--origin",
+      paramLabel = "ORIGIN",
+      description =
+          "Let web pages of this origin call the gateway, such as http://localhost:8000; may be given several times.")
+  private List<String> origins = new java.util.ArrayList<>();
+
+  @Option(
       names = "--no-node",
       description = "Leave the local engine out: the gateway starts without a model.")
   private boolean noNode;
@@ -193,29 +200,30 @@ final class UpCommand implements Callable<Integer> {
                     8,
                     TINY_THREADS));
     return new GatewayConfig(
-        "127.0.0.1",
-        port,
-        null,
-        payTo.toString(),
-        new GatewayConfig.Chain(
-                "http://127.0.0.1:" + (port + 1),
-                LocalChain.NETWORK,
-                LocalChain.USDC.toString(),
-                LocalChain.USDC_NAME,
-                LocalChain.USDC_VERSION,
-                LocalChain.USDC_DECIMALS,
-                0,
-                0,
-                0,
-                0)
-            .withSchemes(List.of("exact", "upto", "exact-permit2")),
-        models,
-        null,
-        0,
-        null,
-        null,
-        false,
-        null);
+            "127.0.0.1",
+            port,
+            null,
+            payTo.toString(),
+            new GatewayConfig.Chain(
+                    "http://127.0.0.1:" + (port + 1),
+                    LocalChain.NETWORK,
+                    LocalChain.USDC.toString(),
+                    LocalChain.USDC_NAME,
+                    LocalChain.USDC_VERSION,
+                    LocalChain.USDC_DECIMALS,
+                    0,
+                    0,
+                    0,
+                    0)
+                .withSchemes(List.of("exact", "upto", "exact-permit2")),
+            models,
+            null,
+            0,
+            null,
+            null,
+            false,
+            null)
+        .withOrigins(origins);
   }
 
   private void greet(URI url, Home where) {

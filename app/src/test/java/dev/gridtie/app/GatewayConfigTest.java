@@ -56,4 +56,15 @@ class GatewayConfigTest {
   void whatIsNoYamlSaysWhere() {
     assertThatThrownBy(() -> read("port: [1\n")).hasMessageContaining("gateway.yaml");
   }
+
+  @Test
+  void whatIsNoOriginIsNamed() throws Exception {
+    String fine = "origins: [\"https://example.com\", \"http://localhost:8000\", \"*\"]\n";
+    assertThat(read(WHOLE + fine).allowedOrigins().allowed()).hasSize(3);
+    for (String wrong :
+        new String[] {"https://Example.com", "https://example.com/", "example.com", "null"}) {
+      GatewayConfig config = read(WHOLE + "origins: [\"" + wrong + "\"]\n");
+      assertThatThrownBy(config::allowedOrigins).hasMessageContaining(wrong);
+    }
+  }
 }

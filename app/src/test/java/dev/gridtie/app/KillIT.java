@@ -33,6 +33,12 @@ import org.junit.jupiter.params.provider.CsvSource;
  */
 class KillIT {
   @TempDir Path directory;
+
+  @AfterEach
+  void end() throws Exception {
+    Spawned.endAll();
+  }
+
   private TestGateway world;
   private Process process;
   private final byte[] body = bytes(chat("What is a receipt?"));

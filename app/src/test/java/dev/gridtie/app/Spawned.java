@@ -5,11 +5,16 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** The program as a process of its own, as a user starts it. */
 record Spawned(Process process, Path log) {
+  private static final Queue<Process> STARTED = new ConcurrentLinkedQueue<>();
+
   private static final Pattern READY = Pattern.compile("(?m)^ready (http://\\S+)$");
 
   /** The command line up to the subcommand. */
@@ -27,7 +32,18 @@ record Spawned(Process process, Path log) {
     Files.deleteIfExists(log);
     Process process =
         new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+    STARTED.add(process);
     return new Spawned(process, log);
+  }
+
+  /** Ends whatever a test that failed has left running; to be called after each. */
+  static void endAll() throws InterruptedException {
+    for (Process process; (process = STARTED.poll()) != null; ) {
+      process.destroy();
+      if (!process.waitFor(10, TimeUnit.SECONDS)) {
+        process.destroyForcibly().waitFor();
+      }
+    }
   }
 
   URI awaitReady() throws Exception {

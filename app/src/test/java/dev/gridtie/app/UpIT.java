@@ -18,6 +18,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
@@ -28,6 +29,11 @@ import tools.jackson.databind.JsonNode;
  */
 class UpIT {
   @TempDir Path directory;
+
+  @AfterEach
+  void end() throws Exception {
+    Spawned.endAll();
+  }
 
   private List<String> command(String... arguments) {
     List<String> command = new ArrayList<>(Spawned.java());

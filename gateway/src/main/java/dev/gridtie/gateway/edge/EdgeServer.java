@@ -15,6 +15,8 @@ import io.vertx.core.http.HttpServer;
 import io.vertx.core.http.HttpServerOptions;
 import io.vertx.core.http.HttpServerRequest;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
@@ -52,6 +54,7 @@ public final class EdgeServer implements AutoCloseable {
   private final AtomicLong bodyBytes = new AtomicLong();
 
   private final Limits limits;
+  private final Origins origins;
   private final Services services;
   private final Listings listings;
   private final AccountPages accounts;
@@ -73,10 +76,16 @@ public final class EdgeServer implements AutoCloseable {
   }
 
   /**
+   * @param origins whose web pages may call it
    * @param health what must be well for a paid request to succeed, by name
    */
   public EdgeServer(
-      Vertx vertx, Services services, Limits limits, Map<String, BooleanSupplier> health) {
+      Vertx vertx,
+      Services services,
+      Limits limits,
+      Origins origins,
+      Map<String, BooleanSupplier> health) {
+    this.origins = origins;
     this.services = services;
     this.listings = new Listings(services.catalog());
     this.accounts = new AccountPages(services.database());
@@ -155,6 +164,9 @@ public final class EdgeServer implements AutoCloseable {
   }
 
   private void route(HttpServerRequest request) {
+    if (origins.answer(request)) {
+      return;
+    }
     String path = request.path() == null ? "" : request.path();
     Optional<Inbound> inbound = Inbound.at(path, request.query());
     if (inbound.isPresent()) {
@@ -220,6 +232,7 @@ public final class EdgeServer implements AutoCloseable {
     switch (path) {
       case "/v1/models" -> get(request, reply, r -> models(request, r));
       case "/metrics" -> metrics(request, reply);
+      case "/sdk/gridtie.js" -> get(request, reply, EdgeServer::sdk);
       case "/health/live" ->
           health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
       case "/health/ready" -> health(request, reply, this::ready);
@@ -228,6 +241,20 @@ public final class EdgeServer implements AutoCloseable {
       case String p when p.startsWith("/v1/models/") ->
           get(request, reply, r -> model(p.substring("/v1/models/".length()), r));
       default -> refuse(request, reply, nothingHere());
+    }
+  }
+
+  /** What a web page asks with: a module that any page may load. */
+  private static void sdk(Reply reply) {
+    try (InputStream in = EdgeServer.class.getResourceAsStream("gridtie.js")) {
+      if (in == null) {
+        reply.error(nothingHere());
+        return;
+      }
+      reply.header("Access-Control-Allow-Origin", "*").header("Cache-Control", "max-age=3600");
+      reply.sendWhole(200, "text/javascript; charset=utf-8", Buffer.buffer(in.readAllBytes()));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
