@@ -56,6 +56,7 @@ export async function startWorld(...options) {
     info,
     key,
     home,
+    pid: up.child.pid,
     balance: () =>
       chain.readContract({
         address: info.asset,
