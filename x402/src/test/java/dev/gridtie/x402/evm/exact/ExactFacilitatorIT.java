@@ -57,6 +57,8 @@ class ExactFacilitatorIT {
   private static FaultyProxy proxy;
   private static EvmKey gasKey;
 
+  private static final String ZEROS_28 = "00000000000000000000000000000000000000000000000000000000";
+
   private final SecureRandom random = new SecureRandom();
   private EvmKey buyer;
   private ExactFacilitator facilitator;
@@ -209,6 +211,53 @@ class ExactFacilitatorIT {
                             authorization(10_000, PAYEE, -1, 60), Abi.concat(new byte[96], tail))
                         .toJson())))
         .isEqualTo("eip6492_factory_not_allowed");
+  }
+
+  /** Wallets that are contracts, by what they answer to isValidSignature (EIP-1271). */
+  @ParameterizedTest
+  @CsvSource({
+    "the magic value, 7f1626ba7e" + ZEROS_28 + "60005260206000f3, valid",
+    "zero, 60206000f3, invalid_exact_evm_signature",
+    "the magic value at the wrong end, 631626ba7e60005260206000f3, invalid_exact_evm_signature",
+    "the magic value and a word more, 7f1626ba7e"
+        + ZEROS_28
+        + "60005260406000f3, invalid_exact_evm_signature",
+    "the magic value cut short, 7f1626ba7e"
+        + ZEROS_28
+        + "60005260046000f3, invalid_exact_evm_signature",
+    "nothing, 00, invalid_exact_evm_signature",
+    "a revert, 60006000fd, invalid_exact_evm_signature",
+    "never, 5b600056, invalid_exact_evm_signature",
+  })
+  void aContractsWordCountsAndItsOwnersKeyDoesNot(String answer, String code, String outcome)
+      throws Exception {
+    PaymentPayload payment = pay();
+    assertThat(refusal(payment)).as("as long as there is no code").isEqualTo("valid");
+    chain.raw().ask("anvil_setCode", buyer.address().lower(), "0x" + code);
+    assertThat(refusal(payment)).as(answer).isEqualTo(outcome);
+    BigInteger before = chain.usdc(PAYEE);
+    if (outcome.equals("valid")) {
+      assertThat(facilitator.settle(payment, requirements, t -> {}))
+          .isInstanceOf(Settlement.Settled.class);
+      assertThat(chain.usdc(PAYEE).subtract(before)).isEqualTo(PRICE);
+    }
+  }
+
+  @Test
+  void aPayerWhoEmptiesItsWalletAfterVerifyingPaysNothing() throws Exception {
+    PaymentPayload payment = pay();
+    assertThat(refusal(payment)).isEqualTo("valid");
+    chain.as(
+        buyer.address(),
+        LocalChain.USDC,
+        Abi.call(
+            "transfer(address,uint256)",
+            Abi.word(EvmKey.random(random).address()),
+            Abi.word(BigInteger.valueOf(1_000_000))));
+    BigInteger before = chain.usdc(PAYEE);
+    assertThat(facilitator.settle(payment, requirements, t -> {}))
+        .isInstanceOf(Settlement.Failed.class);
+    assertThat(chain.usdc(PAYEE)).isEqualTo(before);
   }
 
   @Test
