@@ -303,6 +303,39 @@ class MeteredIT {
   }
 
   @Test
+  void whatIsNotSeenToSettleIsOwedUntilItIsAndWhoLetsItFailOwesNothingMore() throws Exception {
+    AtomicBoolean blind = new AtomicBoolean(true);
+    AtomicBoolean draining = new AtomicBoolean(false);
+    EvmAddress buyer = world.buyer.address();
+    world.rpc.behave(
+        (method, forward) -> {
+          if (method.equals("eth_getTransactionReceipt") && blind.get()) {
+            throw new IOException("no answer");
+          }
+          if (method.equals("eth_sendRawTransaction") && draining.getAndSet(false)) {
+            drain(buyer);
+          }
+          return forward.answer();
+        });
+    byte[] body = bytes(chat("What is the ledger?").put("max_tokens", 900));
+    String third = sign(body);
+    for (String payment : List.of(sign(body), sign(body))) {
+      assertThat(code(world.paid(body, payment))).isEqualTo("settlement_pending");
+    }
+    assertThat(code(world.paid(body, third))).isEqualTo("unsettled_limit");
+    blind.set(false);
+    eventually("paid", () -> spent().equals(world.ledgerPaid(buyer)) && spent().signum() > 0);
+    eventually("owed no more", () -> world.paid(body, sign(body)).statusCode() == 200);
+
+    blind.set(true);
+    draining.set(true);
+    assertThat(code(world.paid(body, sign(body)))).isEqualTo("settlement_pending");
+    blind.set(false);
+    world.chain.mint(buyer, TestGateway.FUNDS);
+    eventually("barred", () -> world.paid(body, sign(body)).body().contains("unsettled_limit"));
+  }
+
+  @Test
   void aSolanaWalletPaysForAnAnswer() throws Exception {
     SolanaKey buyer = SolanaKey.random(new SecureRandom());
     fundOnSolana(buyer, 1_000_000);

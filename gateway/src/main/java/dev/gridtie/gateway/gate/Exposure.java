@@ -4,7 +4,6 @@ import dev.gridtie.base.PicoUsd;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Optional;
 
 /**
  * What payers may owe while their answers are given and their payments are not settled yet: little
@@ -15,7 +14,11 @@ public final class Exposure {
   /** How many payers' history is remembered; the oldest is forgotten, and begins small again. */
   private static final int PAYERS_MAX = 100_000;
 
+  /** How many answers may be open at once. */
+  private static final int DEBTS_MAX = 100_000;
+
   private final Caps caps;
+  private final Map<String, Debt> debts = new HashMap<>();
   private final Map<String, PicoUsd> owed = new HashMap<>();
   private final LinkedHashMap<String, History> histories =
       new LinkedHashMap<>(16, 0.75f, true) {
@@ -44,43 +47,44 @@ public final class Exposure {
     static final History NONE = new History(PicoUsd.ZERO, false);
   }
 
-  /** What one answer may come to, until it is settled; ends once. */
-  public final class Owed implements AutoCloseable {
-    private final String payer;
-    private final PicoUsd amount;
-    private boolean over;
-
-    private Owed(String payer, PicoUsd amount) {
-      this.payer = payer;
-      this.amount = amount;
-    }
-
-    /** Nothing is owed any more, whatever has become of it. */
-    @Override
-    public void close() {
-      synchronized (Exposure.this) {
-        if (!over) {
-          over = true;
-          owed.computeIfPresent(payer, (p, sum) -> sum.equals(amount) ? null : sum.minus(amount));
-          total = total.minus(amount);
-        }
-      }
-    }
-  }
+  /** What one answer may come to, until its settlement is known. */
+  private record Debt(String payer, PicoUsd amount) {}
 
   public Exposure(Caps caps) {
     this.caps = caps;
   }
 
-  /** Lets a payer owe this much; empty where that is too much. */
-  synchronized Optional<Owed> tryOwe(String payer, PicoUsd amount) {
+  /**
+   * Lets a payer owe this much by a payment, until {@link #paid}, {@link #defaulted} or {@link
+   * #over} is said of it; false where that is too much.
+   */
+  synchronized boolean tryOwe(String payment, String payer, PicoUsd amount) {
     PicoUsd after = owed.getOrDefault(payer, PicoUsd.ZERO).plus(amount);
-    if (after.compareTo(cap(payer)) > 0 || total.plus(amount).compareTo(caps.total()) > 0) {
-      return Optional.empty();
+    if (debts.size() >= DEBTS_MAX
+        || after.compareTo(cap(payer)) > 0
+        || total.plus(amount).compareTo(caps.total()) > 0) {
+      return false;
     }
-    owed.put(payer, after);
+    owe(payment, payer, amount);
+    return true;
+  }
+
+  /** A payer owes this much already, from before a restart. */
+  synchronized void owe(String payment, String payer, PicoUsd amount) {
+    over(payment);
+    debts.put(payment, new Debt(payer, amount));
+    owed.merge(payer, amount, PicoUsd::plus);
     total = total.plus(amount);
-    return Optional.of(new Owed(payer, amount));
+  }
+
+  /** Nothing is owed by this payment any more, whatever has become of it. */
+  synchronized void over(String payment) {
+    Debt debt = debts.remove(payment);
+    if (debt != null) {
+      owed.computeIfPresent(
+          debt.payer(), (p, sum) -> sum.equals(debt.amount()) ? null : sum.minus(debt.amount()));
+      total = total.minus(debt.amount());
+    }
   }
 
   private PicoUsd cap(String payer) {
@@ -97,13 +101,15 @@ public final class Exposure {
   }
 
   /** What a payer was given, it has paid. */
-  synchronized void paid(String payer, PicoUsd amount) {
+  synchronized void paid(String payment, String payer, PicoUsd amount) {
+    over(payment);
     History before = histories.getOrDefault(payer, History.NONE);
     histories.put(payer, new History(before.paid().plus(amount), before.defaulted()));
   }
 
   /** What a payer was given, it has not paid, and by that payment never will. */
-  synchronized void defaulted(String payer) {
+  synchronized void defaulted(String payment, String payer) {
+    over(payment);
     History before = histories.getOrDefault(payer, History.NONE);
     histories.put(payer, new History(before.paid(), true));
   }

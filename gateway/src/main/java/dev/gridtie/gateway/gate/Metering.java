@@ -89,11 +89,11 @@ final class Metering {
     return switch (settlement) {
       case Settlement.Settled settled -> {
         PaymentRecord paid = parts.write((c, log) -> charging.deposit(c, log, current, settled));
-        parts.exposure().paid(served.payer(), due);
+        parts.exposure().paid(served.key(), served.payer(), due);
         yield new Outcome.Paid(paid);
       }
       case Settlement.Failed failed -> {
-        parts.exposure().defaulted(served.payer());
+        parts.exposure().defaulted(served.key(), served.payer());
         yield new Outcome.Unpaid(
             parts.write(
                 (c, log) -> {

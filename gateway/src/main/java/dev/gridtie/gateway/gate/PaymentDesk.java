@@ -420,13 +420,12 @@ public final class PaymentDesk implements AutoCloseable {
   private void giveFirst(Ticket ticket, Order order, PaymentRecord verified)
       throws InterruptedException {
     PicoUsd ceiling = parts.offer(verified).worth(verified.requirements().amount());
-    Optional<Exposure.Owed> owed = parts.exposure().tryOwe(verified.payer(), ceiling);
-    if (owed.isEmpty()) {
+    if (!parts.exposure().tryOwe(verified.key(), verified.payer(), ceiling)) {
       refuse(
           ticket, verified, Refusals.exposure(ceiling, parts.exposure().capOf(verified.payer())));
       return;
     }
-    try (Exposure.Owed unused = owed.get()) {
+    try {
       long created = parts.now().getEpochSecond();
       PaymentRecord giving = parts.save(verified.giving());
       startGenerating(ticket, order, giving, created);
@@ -437,7 +436,21 @@ public final class PaymentDesk implements AutoCloseable {
       ticket.open(new Gate.Open(null, Charging.receiptId(giving), ticket.answer));
       var end = ticket.answer.awaitEnd();
       ticket.awaitSettledUp();
+    } finally {
+      if (!isOpen(verified.key())) {
+        parts.exposure().over(verified.key());
+      }
     }
+  }
+
+  /** Whether a transaction may be under way: then it is owed until recovery knows its end. */
+  private boolean isOpen(String key) {
+    return parts
+        .database()
+        .read(c -> PaymentStore.find(c, key))
+        .map(PaymentRecord::state)
+        .filter(s -> s == PaymentState.SETTLING || s == PaymentState.UNKNOWN)
+        .isPresent();
   }
 
   private boolean takeDelivered(Ticket ticket, Order order, PaymentRecord giving, long created) {

@@ -1,10 +1,12 @@
 package dev.gridtie.gateway.gate;
 
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -50,6 +52,18 @@ final class Recovery {
               return PaymentStore.inStates(c, PaymentState.SETTLING, PaymentState.UNKNOWN);
             });
     open.forEach(p -> p.sent().ifPresent(s -> parts.scheme().adopt(p.requirements(), s)));
+    for (PaymentRecord p : open) {
+      givenFirst(p).ifPresent(due -> parts.exposure().owe(p.key(), p.payer(), due));
+    }
+  }
+
+  /** What is due for an answer that was given before its payment was settled. */
+  private Optional<PicoUsd> givenFirst(PaymentRecord p) {
+    return parts
+        .offers()
+        .of(p.payment())
+        .filter(o -> o.charge().isMetered())
+        .map(o -> o.worth(p.requirements().amount()));
   }
 
   /**
@@ -87,10 +101,17 @@ final class Recovery {
     return switch (parts
         .scheme()
         .reconcile(p.payment(), p.requirements(), p.sent().orElseThrow())) {
-      case Settlement.Settled settled ->
-          parts.write((c, log) -> charging.deposit(c, log, p, settled));
-      case Settlement.Failed failed ->
-          parts.write((c, log) -> charging.fail(c, log, p, failed.why().code()));
+      case Settlement.Settled settled -> {
+        PaymentRecord paid = parts.write((c, log) -> charging.deposit(c, log, p, settled));
+        givenFirst(p).ifPresent(due -> parts.exposure().paid(p.key(), p.payer(), due));
+        yield paid;
+      }
+      case Settlement.Failed failed -> {
+        PaymentRecord unpaid =
+            parts.write((c, log) -> charging.fail(c, log, p, failed.why().code()));
+        givenFirst(p).ifPresent(due -> parts.exposure().defaulted(p.key(), p.payer()));
+        yield unpaid;
+      }
       case Settlement.Unknown unknown ->
           p.state() == PaymentState.UNKNOWN ? p : parts.save(p.with(PaymentState.UNKNOWN));
     };
