@@ -12,9 +12,12 @@ import dev.gridtie.x402.solana.SolanaToken;
 import dev.gridtie.x402.solana.exact.SolanaExactClient;
 import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.SettleResponse;
 import java.io.IOException;
 import java.io.InputStream;
+import java.math.BigInteger;
 import java.net.URI;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
@@ -27,6 +30,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -101,8 +105,20 @@ final class CallCommand implements Callable<Integer> {
       description = "Pay nobody else; may be given several times.")
   private List<String> payees = new ArrayList<>();
 
-  @Option(names = "--scheme", paramLabel = "SCHEME", description = "Pay by exact or upto only.")
+  @Option(
+      names = "--scheme",
+      paramLabel = "SCHEME",
+      description = "Pay by exact, upto or batch-settlement only.")
   private @Nullable String scheme;
+
+  @Option(
+      names = "--deposit-usd",
+      paramLabel = "USD",
+      defaultValue = "0",
+      description =
+          "Where the server keeps channels, deposit into one as needed, and never hold more in it unspent. A channel that"
+              + " was filled before ('./gridtie wallet deposit') is used in any case.")
+  private String depositUsd = "";
 
   @Option(
       names = "--balance",
@@ -164,7 +180,11 @@ final class CallCommand implements Callable<Integer> {
   }
 
   private List<PaymentSigner> signers(Home where, Wallet wallet) throws IOException {
-    List<PaymentSigner> signers = new ArrayList<>(wallet.signers());
+    List<PaymentSigner> signers = new ArrayList<>();
+    BigInteger most = UpFile.pico("--deposit-usd", depositUsd);
+    List<Coin> known = coins();
+    signers.add(wallet.channelSigner(where, asked -> Coin.atomic(most, asked, known)));
+    signers.addAll(wallet.signers());
     if (solanaRpc != null) {
       signers.add(
           new SolanaExactClient(
@@ -182,19 +202,48 @@ final class CallCommand implements Callable<Integer> {
   /** A signer of one scheme alone. */
   private record OnlyScheme(String scheme, PaymentSigner signer) implements PaymentSigner {
     @Override
-    public boolean canSign(dev.gridtie.x402.wire.PaymentRequirements requirements) {
+    public boolean keepsAccount(PaymentRequirements requirements) {
+      return signer.keepsAccount(requirements);
+    }
+
+    @Override
+    public void answered(PaymentPayload payment, Optional<SettleResponse> response) {
+      signer.answered(payment, response);
+    }
+
+    @Override
+    public void refused(PaymentPayload payment) {
+      signer.refused(payment);
+    }
+
+    @Override
+    public boolean corrected(PaymentPayload payment, List<PaymentRequirements> offered) {
+      return signer.corrected(payment, offered);
+    }
+
+    @Override
+    public boolean canSign(PaymentRequirements requirements) {
       return requirements.scheme().equals(scheme) && signer.canSign(requirements);
     }
 
     @Override
-    public tools.jackson.databind.JsonNode sign(
-        int version, dev.gridtie.x402.wire.PaymentRequirements requirements)
+    public tools.jackson.databind.JsonNode sign(int version, PaymentRequirements requirements)
         throws MalformedPaymentException {
       return signer.sign(version, requirements);
     }
   }
 
   private List<Coin> coins() {
+    return coins(coins, networks);
+  }
+
+  /**
+   * The coins that may be paid in.
+   *
+   * @param coins further ones, each CAIP-2/ADDRESS:DECIMALS
+   * @param networks that alone may be used; none means any
+   */
+  static List<Coin> coins(List<String> coins, List<String> networks) {
     List<Coin> all = new ArrayList<>();
     for (String coin : coins) {
       var match = java.util.regex.Pattern.compile("([^/]+)/(.+):([0-9]{1,2})").matcher(coin);
@@ -253,9 +302,14 @@ final class CallCommand implements Callable<Integer> {
     if (settled.isPresent()) {
       SettleResponse settlement = SettleResponse.fromHeader(settled.get());
       System.err.println(
-          settlement.success()
-              ? "settled " + settlement.transaction() + " on " + settlement.network()
-              : "not settled: " + settlement.errorReason());
+          settlement.success() && settlement.transaction().isEmpty()
+              ? "charged "
+                  + settlement.extra().path("chargedAmount").asString("what was used")
+                  + " atomic units to the channel on "
+                  + settlement.network()
+              : settlement.success()
+                  ? "settled " + settlement.transaction() + " on " + settlement.network()
+                  : "not settled: " + settlement.errorReason());
     }
     if (response.statusCode() / 100 != 2) {
       System.err.println("gridtie: status " + response.statusCode());

@@ -1,16 +1,21 @@
 package dev.gridtie.app;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.gateway.gate.Offers.Channeled;
 import dev.gridtie.gateway.gate.Offers.Offer;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.EvmFacilitator;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.JsonRpcChain;
 import dev.gridtie.x402.evm.SenderPool;
 import dev.gridtie.x402.evm.Settler;
+import dev.gridtie.x402.evm.batch.BatchFacilitator;
+import dev.gridtie.x402.evm.batch.BatchServer;
+import dev.gridtie.x402.evm.batch.BatchTypes;
 import dev.gridtie.x402.evm.exact.ExactFacilitator;
 import dev.gridtie.x402.evm.exact.ExactServer;
 import dev.gridtie.x402.evm.exact.ExactTypes;
@@ -20,6 +25,8 @@ import dev.gridtie.x402.evm.permit2.Permit2Types;
 import dev.gridtie.x402.evm.upto.UptoFacilitator;
 import dev.gridtie.x402.evm.upto.UptoServer;
 import dev.gridtie.x402.facilitator.Facilitator.Kind;
+import dev.gridtie.x402.facilitator.PaymentScheme;
+import dev.gridtie.x402.facilitator.RemoteFacilitator;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.wire.Networks;
@@ -29,6 +36,8 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import tools.jackson.databind.JsonNode;
 
 /** What pays on one EVM chain: its JSON-RPC, the keys that pay its gas, the schemes. */
 final class EvmWiring implements ChainWiring {
@@ -40,6 +49,10 @@ final class EvmWiring implements ChainWiring {
   private final long chainId;
   private final SenderPool senders;
   private final List<Kind> kinds;
+  private final BatchFacilitator batch;
+
+  /** Whose key alone can settle a ceiling. */
+  private final EvmAddress uptoBy;
 
   /**
    * @param config of the chain's first coin; further coins on it share its keys
@@ -55,11 +68,13 @@ final class EvmWiring implements ChainWiring {
                 () ->
                     new IOException(
                         "chain.network must be eip155 and a chain id, not " + config.network()));
-    this.senders =
-        SenderPool.of(chain, chainId, keys(config.signingKeys(), home), config.feeCapWei(), clock);
+    List<EvmKey> keys = keys(config.signingKeys(), home);
+    this.senders = SenderPool.of(chain, chainId, keys, config.feeCapWei(), clock);
     Settler settler =
         new Settler(chain, senders, Duration.ofSeconds(config.settleTimeoutSeconds()));
     String network = config.network();
+    this.uptoBy = config.facilitator() == null ? senders.first() : uptoAddress(config);
+    this.batch = new BatchFacilitator(chain, settler, keys.getFirst(), clock);
     this.kinds =
         List.of(
             new Kind(
@@ -68,21 +83,63 @@ final class EvmWiring implements ChainWiring {
                 p -> !Permit2Types.Payload.isIn(p.payload()),
                 (p, r) -> ExactTypes.paymentKey(network, EvmFields.asset(r), p),
                 Json.object(),
-                new ExactFacilitator(chain, settler, clock)),
+                settledBy(new ExactFacilitator(chain, settler, clock))),
             new Kind(
                 "exact",
                 network,
                 p -> Permit2Types.Payload.isIn(p.payload()),
                 (p, r) -> Permit2Types.paymentKey(network, p),
                 Json.object(),
-                new Permit2Facilitator(chain, settler, clock)),
+                settledBy(new Permit2Facilitator(chain, settler, clock))),
             new Kind(
                 "upto",
                 network,
                 p -> true,
                 (p, r) -> Permit2Types.paymentKey(network, p),
-                Json.object().put("facilitatorAddress", senders.first().toString()),
-                new UptoFacilitator(chain, settler, clock)));
+                Json.object().put("facilitatorAddress", uptoBy.toString()),
+                settledBy(new UptoFacilitator(chain, settler, clock))),
+            new Kind(
+                BatchTypes.SCHEME,
+                network,
+                p -> true,
+                (p, r) -> batch.key(network, p),
+                Json.object().put("receiverAuthorizer", batch.authorizer().toString()),
+                batch));
+  }
+
+  /** Our own keys, or somebody else's facilitator while we look on. */
+  private PaymentScheme settledBy(EvmFacilitator own) {
+    String url = config.facilitator();
+    return url == null
+        ? own
+        : new RemoteFacilitator(
+            URI.create(url), own, Duration.ofSeconds(config.settleTimeoutSeconds()));
+  }
+
+  /**
+   * The key that a facilitator of somebody else's settles ceilings with; our own where it has none.
+   */
+  private EvmAddress uptoAddress(GatewayConfig.Chain chainConfig) throws IOException {
+    String url = String.valueOf(chainConfig.facilitator());
+    if (!url.matches("https?://.+")) {
+      throw new IOException("chain.facilitator must be a URL, not " + url);
+    }
+    try {
+      JsonNode said =
+          RemoteFacilitator.supported(
+              URI.create(url), Duration.ofSeconds(chainConfig.rpcTimeoutSeconds()));
+      for (JsonNode kind : said.path("kinds")) {
+        String address = Json.text(kind.path("extra"), "facilitatorAddress");
+        if ("upto".equals(Json.text(kind, "scheme"))
+            && chainConfig.network().equals(Json.text(kind, "network"))
+            && address != null) {
+          return address("the facilitator's facilitatorAddress", address);
+        }
+      }
+      return senders.first();
+    } catch (UnreachableException e) {
+      throw new IOException("chain.facilitator does not answer: " + e.getMessage());
+    }
   }
 
   private static List<EvmKey> keys(int count, Home home) throws IOException {
@@ -134,24 +191,53 @@ final class EvmWiring implements ChainWiring {
             coin.decimals(),
             coin.tokenName(),
             coin.tokenVersion());
-    Till till = new Till(coin.network() + ":" + token.address().lower(), payTo.lower());
+    String asset = coin.network() + ":" + token.address().lower();
+    Till till = new Till(asset, payTo.lower());
     List<Offer> offers = new ArrayList<>();
     for (String scheme : coin.schemes()) {
+      if (coin.facilitator() != null && scheme.startsWith("batch-settlement")) {
+        throw new IOException(
+            "chain.schemes: channels are kept by the gateway's own keys; leave out facilitator or "
+                + scheme);
+      }
       ChargeScheme charge =
           switch (scheme) {
             case "exact" -> new ExactServer(token, payTo, coin.validSeconds());
             case "exact-permit2" -> new Permit2Server(token, payTo, coin.validSeconds());
-            case "upto" ->
-                new UptoServer(token, payTo, senders.first(), uptoSeconds(coin.validSeconds()));
+            case "batch-settlement" -> batchServer(coin, token, payTo, false);
+            case "batch-settlement-permit2" -> batchServer(coin, token, payTo, true);
+            case "upto" -> new UptoServer(token, payTo, uptoBy, uptoSeconds(coin.validSeconds()));
             default ->
                 throw new IOException(
                     "chain.schemes: there is no scheme "
                         + scheme
-                        + "; exact, exact-permit2 and upto are");
+                        + "; exact, exact-permit2, upto, batch-settlement and"
+                        + " batch-settlement-permit2 are");
           };
-      offers.add(new Offer(charge, till));
+      offers.add(
+          charge instanceof BatchServer
+              ? new Offer(
+                  charge,
+                  Till.ofChannels(asset, payTo.lower()),
+                  Optional.of(new Channeled(batch, till, settings(coin).policy(coin))))
+              : new Offer(charge, till));
     }
     return offers;
+  }
+
+  private BatchServer batchServer(
+      GatewayConfig.Chain coin, EvmToken token, EvmAddress payTo, boolean permit2) {
+    return new BatchServer(
+        token,
+        payTo,
+        batch.authorizer(),
+        settings(coin).withdrawDelaySeconds(),
+        permit2,
+        uptoSeconds(coin.validSeconds()));
+  }
+
+  private static GatewayConfig.ChannelSettings settings(GatewayConfig.Chain coin) {
+    return coin.channels() == null ? GatewayConfig.ChannelSettings.USUAL : coin.channels();
   }
 
   /** A ceiling must outlive the answer it pays for. */

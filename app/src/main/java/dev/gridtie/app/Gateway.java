@@ -20,6 +20,7 @@ import dev.gridtie.gateway.catalog.Model;
 import dev.gridtie.gateway.catalog.Prices;
 import dev.gridtie.gateway.edge.EdgeServer;
 import dev.gridtie.gateway.edge.Services;
+import dev.gridtie.gateway.gate.ChannelStore;
 import dev.gridtie.gateway.gate.DeskParts;
 import dev.gridtie.gateway.gate.Exposure;
 import dev.gridtie.gateway.gate.Offers;
@@ -47,6 +48,7 @@ import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.SpendingCaps;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.facilitator.Facilitator;
+import dev.gridtie.x402.offer.OfferReceipts;
 import io.opentelemetry.api.common.AttributeKey;
 import io.opentelemetry.api.common.Attributes;
 import io.opentelemetry.exporter.otlp.http.trace.OtlpHttpSpanExporter;
@@ -110,6 +112,7 @@ final class Gateway implements AutoCloseable {
 
   private static List<String> schema() {
     List<String> statements = new ArrayList<>(PaymentStore.SCHEMA);
+    statements.addAll(ChannelStore.SCHEMA);
     statements.addAll(UsageStore.SCHEMA);
     return statements;
   }
@@ -188,6 +191,7 @@ final class Gateway implements AutoCloseable {
                     watch,
                     metrics,
                     config.tracePrompts(),
+                    new OfferReceipts(home.receiptKey(), OFFERS_VALID),
                     database,
                     CLOCK,
                     random),
@@ -244,6 +248,9 @@ final class Gateway implements AutoCloseable {
   }
 
   private static final InstantSource CLOCK = InstantSource.system();
+
+  /** For how long a signed offer holds. */
+  private static final Duration OFFERS_VALID = Duration.ofMinutes(5);
 
   private static final int UPSTREAM_CONNECTIONS_MAX = 8192;
 

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.cache.CachePolicy;
 import dev.gridtie.gateway.edge.Origins;
+import dev.gridtie.gateway.gate.ClaimPolicy;
 import dev.gridtie.gateway.gate.Exposure;
+import dev.gridtie.x402.evm.batch.BatchTypes;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.nio.file.Path;
@@ -182,11 +184,15 @@ record GatewayConfig(
    * @param settleTimeoutSeconds how long a client waits for its payment to be mined
    * @param validSeconds how long a payment must be valid
    * @param schemes how payments in this coin are taken, in the order they are offered: {@code
-   *     exact} (the coin must speak EIP-3009), {@code exact-permit2}, {@code upto}; {@code exact}
-   *     where left out
+   *     exact} (the coin must speak EIP-3009), {@code exact-permit2}, {@code upto}, {@code
+   *     batch-settlement} (EIP-3009), {@code batch-settlement-permit2}; {@code exact} where left
+   *     out
    * @param payTo who receives there, where that is not the gateway's {@code payTo}; Solana's
    *     addresses are others
    * @param tokenProgram on Solana, of the coin: Token where left out
+   * @param facilitator the URL of somebody else's facilitator, that verifies and settles instead of
+   *     this gateway's own keys; {@code rpc} is for looking on
+   * @param channels how deposits are taken, for the batch-settlement schemes
    * @param signingKeys how many keys bring transactions to this chain, each with its own queue
    */
   record Chain(
@@ -203,7 +209,9 @@ record GatewayConfig(
       List<String> schemes,
       int signingKeys,
       @Nullable String payTo,
-      @Nullable String tokenProgram) {
+      @Nullable String tokenProgram,
+      @Nullable ChannelSettings channels,
+      @Nullable String facilitator) {
 
     Chain(
         String rpc,
@@ -230,11 +238,28 @@ record GatewayConfig(
           List.of(),
           1,
           null,
+          null,
+          null,
           null);
     }
 
     /** The same with other schemes. */
     Chain withSchemes(List<String> newSchemes) {
+      return with(newSchemes, channels, facilitator);
+    }
+
+    /** The same with other settings of its channels. */
+    Chain withChannels(ChannelSettings newChannels) {
+      return with(schemes, newChannels, facilitator);
+    }
+
+    /** The same, settled by somebody else. */
+    Chain withFacilitator(String url) {
+      return with(schemes, channels, url);
+    }
+
+    private Chain with(
+        List<String> newSchemes, @Nullable ChannelSettings newChannels, @Nullable String newUrl) {
       return new Chain(
           rpc,
           network,
@@ -249,7 +274,9 @@ record GatewayConfig(
           newSchemes,
           signingKeys,
           payTo,
-          tokenProgram);
+          tokenProgram,
+          newChannels,
+          newUrl);
     }
 
     Chain {
@@ -263,6 +290,62 @@ record GatewayConfig(
 
     BigInteger feeCapWei() {
       return BigInteger.valueOf(feeCapGwei).multiply(BigInteger.valueOf(1_000_000_000));
+    }
+  }
+
+  /**
+   * How payers' channels are kept.
+   *
+   * @param withdrawDelaySeconds how long a payer waits for its own way out, 900 to 2592000: a day
+   *     where left out
+   * @param claimUsd claim once all channels of a coin owe so much together: 1 where left out
+   * @param claimMinutes claim once the oldest charge is so old: an hour where left out
+   * @param claimGasGwei while a unit of gas costs more, wait; until twice as old. The chain's
+   *     {@code feeCapGwei} where left out
+   * @param checkSeconds how often it is decided: 30 where left out
+   */
+  record ChannelSettings(
+      long withdrawDelaySeconds,
+      @Nullable String claimUsd,
+      long claimMinutes,
+      long claimGasGwei,
+      long checkSeconds) {
+
+    static final ChannelSettings USUAL = new ChannelSettings(0, null, 0, 0, 0);
+
+    ChannelSettings {
+      withdrawDelaySeconds = withdrawDelaySeconds == 0 ? 86_400 : withdrawDelaySeconds;
+      claimMinutes = claimMinutes == 0 ? 60 : claimMinutes;
+      checkSeconds = checkSeconds == 0 ? 30 : checkSeconds;
+    }
+
+    /**
+     * As the gateway has it.
+     *
+     * @throws IOException naming the key that is wrong
+     */
+    ClaimPolicy policy(Chain chain) throws IOException {
+      if (withdrawDelaySeconds < BatchTypes.DELAY_MIN
+          || withdrawDelaySeconds > BatchTypes.DELAY_MAX) {
+        throw new IOException(
+            "chain.channels.withdrawDelaySeconds must be from "
+                + BatchTypes.DELAY_MIN
+                + " to "
+                + BatchTypes.DELAY_MAX);
+      }
+      if (checkSeconds * 10 > withdrawDelaySeconds) {
+        throw new IOException(
+            "chain.channels.checkSeconds must be at most a tenth of withdrawDelaySeconds, or a payer"
+                + " could leave unnoticed");
+      }
+      return new ClaimPolicy(
+          usd("chain.channels.claimUsd", claimUsd, PicoUsd.ofDollars("1")),
+          Duration.ofMinutes(claimMinutes),
+          claimGasGwei == 0
+              ? chain.feeCapWei()
+              : BigInteger.valueOf(claimGasGwei).multiply(BigInteger.valueOf(1_000_000_000)),
+          Duration.ofSeconds(withdrawDelaySeconds),
+          Duration.ofSeconds(checkSeconds));
     }
   }
 

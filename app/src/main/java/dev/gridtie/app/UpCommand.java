@@ -215,7 +215,7 @@ final class UpCommand implements Callable<Integer> {
                     0,
                     0,
                     0)
-                .withSchemes(List.of("exact", "upto", "exact-permit2")),
+                .withSchemes(List.of("batch-settlement", "exact", "upto", "exact-permit2")),
             models,
             null,
             0,

@@ -4,16 +4,21 @@ import dev.gridtie.base.Json;
 import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.evm.batch.BatchSigner;
+import dev.gridtie.x402.evm.batch.ChannelBook;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.evm.permit2.Permit2Client;
 import dev.gridtie.x402.evm.upto.UptoClient;
+import dev.gridtie.x402.wire.PaymentRequirements;
 import java.io.IOException;
+import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 
 /**
  * The keys of a home that pay: {@code keys/wallet.key}, or an encrypted {@code keys/wallet.json}.
@@ -80,7 +85,18 @@ record Wallet(EvmKey evm) {
     return typed;
   }
 
-  /** Every way that this wallet can sign. */
+  /** The account of a home's channels. */
+  static ChannelBook channels(Home home) {
+    return new ChannelBook(home.path().resolve("wallet-channels.json"));
+  }
+
+  /** Pays from this wallet's channels; makes none of its own accord where the most is zero. */
+  BatchSigner channelSigner(Home home, Function<PaymentRequirements, BigInteger> depositMax) {
+    return new BatchSigner(
+        evm, channels(home), depositMax, InstantSource.system(), new SecureRandom());
+  }
+
+  /** Every way that this wallet can sign but from channels. */
   List<PaymentSigner> signers() {
     InstantSource clock = InstantSource.system();
     SecureRandom random = new SecureRandom();

@@ -33,7 +33,8 @@ import picocli.CommandLine.Parameters;
     name = "wallet",
     mixinStandardHelpOptions = true,
     description = {
-      "Makes, imports and shows the wallet that './gridtie call' pays from, and lets Permit2 move its coins.",
+      "Makes, imports and shows the wallet that './gridtie call' pays from, lets Permit2 move its coins, and fills and empties"
+          + " its channels.",
       "It is kept in the home: keys/wallet.json, encrypted by a password, or keys/wallet.key with --plain. The password is asked"
           + " for, or taken from GRIDTIE_WALLET_PASSWORD."
     },
@@ -41,12 +42,31 @@ import picocli.CommandLine.Parameters;
       WalletCommand.New.class,
       WalletCommand.Import.class,
       WalletCommand.Show.class,
-      WalletCommand.ApprovePermit2.class
+      WalletCommand.ApprovePermit2.class,
+      WalletChannels.Deposit.class,
+      WalletChannels.Withdraw.class,
+      WalletChannels.Show.class
     })
 final class WalletCommand {
   private static final Duration MINED_WITHIN = Duration.ofSeconds(120);
 
   private WalletCommand() {}
+
+  /** Waits until a transaction is mined, and says so. */
+  static int await(EvmChain chain, SignedTransaction sent, String done)
+      throws UnreachableException, EvmChain.RefusedException, InterruptedException {
+    long end = System.nanoTime() + MINED_WITHIN.toNanos();
+    while (System.nanoTime() < end) {
+      Optional<EvmChain.Receipt> receipt = chain.receipt(sent.hash());
+      if (receipt.isPresent()) {
+        System.out.println(receipt.get().succeeded() ? done : "The chain refused it.");
+        return receipt.get().succeeded() ? 0 : 1;
+      }
+      Thread.sleep(500);
+    }
+    System.out.println("It was sent and is not mined yet; run the same again later.");
+    return 1;
+  }
 
   private static void keep(Home home, EvmKey key, boolean plain) throws IOException {
     home.create();
@@ -270,26 +290,10 @@ final class WalletCommand {
                 EvmAddress.of(in.asset()),
                 approve,
                 signed -> System.out.println("transaction " + signed.hash()));
-        return await(chain, sent);
+        return await(chain, sent, "Permit2 may move it now.");
       } catch (UnreachableException | EvmChain.RefusedException | Sender.FeeCapException e) {
         throw new Main.Failure("not approved: " + e.getMessage());
       }
-    }
-
-    private static int await(EvmChain chain, SignedTransaction sent)
-        throws UnreachableException, EvmChain.RefusedException, InterruptedException {
-      long end = System.nanoTime() + MINED_WITHIN.toNanos();
-      while (System.nanoTime() < end) {
-        Optional<EvmChain.Receipt> receipt = chain.receipt(sent.hash());
-        if (receipt.isPresent()) {
-          System.out.println(
-              receipt.get().succeeded() ? "Permit2 may move it now." : "The chain refused it.");
-          return receipt.get().succeeded() ? 0 : 1;
-        }
-        Thread.sleep(500);
-      }
-      System.out.println("It was sent and is not mined yet; see './gridtie wallet show'.");
-      return 1;
     }
   }
 }

@@ -75,6 +75,8 @@ class FacilitatorIT {
             List.of(),
             2,
             null,
+            null,
+            null,
             null);
     return new FacilitatorCommand.Running(
         new FacilitatorCommand.Config(null, 0, List.of(two)), world.home);
@@ -158,10 +160,12 @@ class FacilitatorIT {
 
   @Test
   void itSaysWhatItSupports() {
-    assertThat(supported.path("kinds").size()).isEqualTo(3);
+    assertThat(supported.path("kinds").size()).isEqualTo(4);
     assertThat(supported.path("kinds").path(1).path("network").asString())
         .isEqualTo("base-sepolia");
     assertThat(supported.path("signers").path("eip155:*").size()).isEqualTo(2);
+    assertThat(supported.path("kinds").path(3).path("extra").path("receiverAuthorizer"))
+        .isEqualTo(supported.path("signers").path("eip155:*").path(0));
     assertThat(supported.path("kinds").path(2).path("extra").path("facilitatorAddress"))
         .isEqualTo(supported.path("signers").path("eip155:*").path(0));
   }

@@ -84,6 +84,8 @@ class MeteredIT {
         List.of(),
         0,
         SELLER.address().toString(),
+        null,
+        null,
         null);
   }
 

@@ -302,6 +302,6 @@ final class TestGateway implements AutoCloseable {
   public void close() {
     rpc.close();
     chain.close();
-    http.close();
+    http.shutdownNow();
   }
 }

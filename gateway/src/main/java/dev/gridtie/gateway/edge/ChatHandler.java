@@ -1,5 +1,6 @@
 package dev.gridtie.gateway.edge;
 
+import dev.gridtie.base.Json;
 import dev.gridtie.gateway.account.Account;
 import dev.gridtie.gateway.edge.Planner.Planned;
 import dev.gridtie.ledger.StoreException;
@@ -62,8 +63,34 @@ final class ChatHandler {
 
   /** Serves one request, on a thread that may block. */
   void handle(Asked asked) {
+    guarded(asked, () -> serve(asked));
+  }
+
+  /** Quotes one request by x402, whoever asks; an empty document where it is free. */
+  void quote(Asked asked) {
+    guarded(
+        asked,
+        () ->
+            plan(
+                asked,
+                "",
+                planned -> {
+                  if (planned.plan().isFree()) {
+                    asked.reply().noted();
+                    asked.reply().sendQuietly(200, Json.object());
+                  } else {
+                    paid.serve(asked, planned, Optional.empty());
+                  }
+                }));
+  }
+
+  private interface Serving {
+    void run() throws MalformedPaymentException, InterruptedException;
+  }
+
+  private static void guarded(Asked asked, Serving serving) {
     try {
-      serve(asked);
+      serving.run();
     } catch (MalformedPaymentException e) {
       asked.reply().error(PaidHandler.malformed(e));
     } catch (StoreException e) {

@@ -8,6 +8,7 @@ import dev.gridtie.wire.anthropic.AnthropicTranslator;
 import dev.gridtie.wire.gemini.GeminiTranslator;
 import dev.gridtie.wire.openai.ErrorEnvelope;
 import io.vertx.core.Context;
+import io.vertx.core.MultiMap;
 import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpMethod;
@@ -60,6 +61,9 @@ public final class EdgeServer implements AutoCloseable {
   private final AccountPages accounts;
   private final Map<String, BooleanSupplier> health;
   private volatile ChatHandler chat;
+  private volatile ChannelPage channels;
+  private volatile McpServer mcp;
+  private volatile A2aServer a2a;
 
   /**
    * What one client, and all together, may take.
@@ -104,6 +108,10 @@ public final class EdgeServer implements AutoCloseable {
                 .setHandle100ContinueAutomatically(true)
                 .setTcpNoDelay(true));
     this.chat = new ChatHandler(services, "");
+    this.channels = new ChannelPage(services, "");
+    InnerChat inner = new InnerChat(chat);
+    this.mcp = new McpServer(inner, listings);
+    this.a2a = new A2aServer(services, inner, "");
   }
 
   /**
@@ -125,6 +133,10 @@ public final class EdgeServer implements AutoCloseable {
               .actualPort();
       String url = publicUrl.isEmpty() ? "http://" + host + ":" + actual : publicUrl;
       chat = new ChatHandler(services, url);
+      channels = new ChannelPage(services, url);
+      InnerChat inner = new InnerChat(chat);
+      mcp = new McpServer(inner, listings);
+      a2a = new A2aServer(services, inner, url);
       return actual;
     } catch (ExecutionException e) {
       throw new IOException("cannot listen on " + host + ":" + port + ": " + e.getMessage(), e);
@@ -141,7 +153,7 @@ public final class EdgeServer implements AutoCloseable {
 
   /** The answer to a request, which is counted and noted when it is over. */
   private Reply reply(HttpServerRequest request, Function<ApiError, ObjectNode> errorForm) {
-    Reply reply = new Reply(request.response(), errorForm);
+    Reply reply = new Reply(new Out.Http(request.response()), errorForm);
     long received = System.nanoTime();
     reply.whenOver(
         () -> {
@@ -204,6 +216,20 @@ public final class EdgeServer implements AutoCloseable {
   private boolean aside(HttpServerRequest request, String path) {
     ChatHandler handlers = chat;
     switch (path) {
+      case McpServer.PATH -> {
+        McpServer server = mcp;
+        agents(
+            request,
+            (headers, body, context, reply) -> server.handle(headers, body, context, reply));
+        return true;
+      }
+      case A2aServer.PATH -> {
+        A2aServer server = a2a;
+        agents(
+            request,
+            (headers, body, context, reply) -> server.handle(headers, body, context, reply));
+        return true;
+      }
       case "/v1/messages/count_tokens" -> {
         Reply reply = reply(request, new AnthropicTranslator()::writeError);
         post(request, reply, body -> handlers.counts().anthropic(body, reply));
@@ -213,6 +239,31 @@ public final class EdgeServer implements AutoCloseable {
         return asideGemini(request, path);
       }
     }
+  }
+
+  /** Another protocol's door. */
+  private interface Door {
+    void handle(MultiMap headers, byte[] body, Context context, Reply reply);
+  }
+
+  /**
+   * A web page that nobody allowed must not reach agents' doors, not even by a trick with names.
+   */
+  private void agents(HttpServerRequest request, Door door) {
+    Reply reply = reply(request, ErrorEnvelope::of);
+    String origin = request.getHeader("Origin");
+    if (origin != null && !origins.allows(origin)) {
+      refuse(
+          request,
+          reply,
+          ApiError.of(
+              ApiError.Kind.PERMISSION,
+              "origin_not_allowed",
+              "Web pages of " + origin + " may not ask here; the operator names those that may."));
+      return;
+    }
+    Context context = vertx.getOrCreateContext();
+    post(request, reply, body -> door.handle(request.headers(), body, context, reply));
   }
 
   private boolean asideGemini(HttpServerRequest request, String path) {
@@ -231,6 +282,11 @@ public final class EdgeServer implements AutoCloseable {
     Reply reply = reply(request, ErrorEnvelope::of);
     switch (path) {
       case "/v1/models" -> get(request, reply, r -> models(request, r));
+      case ChannelPage.PATH -> {
+        ChannelPage page = channels;
+        get(request, reply, r -> page.handle(request.headers(), r));
+      }
+      case A2aServer.CARD -> get(request, reply, r -> r.sendQuietly(200, a2a.card()));
       case "/metrics" -> metrics(request, reply);
       case "/sdk/gridtie.js" -> get(request, reply, EdgeServer::sdk);
       case "/health/live" ->

@@ -42,6 +42,11 @@ record Inbound(
       List.of("/v1beta/models/", "/v1/models/", "/v1alpha/models/");
   private static final String OPEN_ROUTER = "/api";
 
+  /** The same door, at another path. */
+  Inbound at(String newPath) {
+    return new Inbound(newPath, translator, call, false, openRouter, texts);
+  }
+
   /** The door at a path, where requests for answers come in there. */
   static Optional<Inbound> at(String path, @Nullable String query) {
     boolean openRouter = path.startsWith(OPEN_ROUTER + "/v1/");

@@ -43,6 +43,11 @@ public record Origins(List<String> allowed) {
     }
   }
 
+  /** Whether pages of an origin may ask. */
+  boolean allows(String origin) {
+    return allowed.contains("*") || allowed.contains(origin);
+  }
+
   /**
    * Says on an answer whether a page may read it; whether that was all that was asked.
    *
@@ -50,8 +55,7 @@ public record Origins(List<String> allowed) {
    */
   boolean answer(HttpServerRequest request) {
     String origin = request.getHeader("Origin");
-    boolean fine = origin != null && (allowed.contains("*") || allowed.contains(origin));
-    if (!fine) {
+    if (origin == null || !allows(origin)) {
       return false;
     }
     HttpServerResponse response = request.response();

@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * keeps account.
  */
 final class PaidDelivery {
+  private final PaidHandler handler;
   private final Asked asked;
   private final Reply reply;
   private final Order order;
@@ -26,7 +27,14 @@ final class PaidDelivery {
   private final Ticket ticket;
   private final int version;
 
-  PaidDelivery(Asked asked, Order order, Ticket.Gate.Open open, Ticket ticket, int version) {
+  PaidDelivery(
+      PaidHandler handler,
+      Asked asked,
+      Order order,
+      Ticket.Gate.Open open,
+      Ticket ticket,
+      int version) {
+    this.handler = handler;
     this.asked = asked;
     this.reply = asked.reply();
     this.order = order;
@@ -47,7 +55,7 @@ final class PaidDelivery {
    * @param settlement null where it is not known yet
    */
   private void headers(@Nullable SettleResponse settlement) {
-    PaidHandler.paidHeaders(reply, version, settlement, open.receiptId());
+    handler.paidHeaders(asked, version, settlement, open.receiptId(), open.created());
     if (!open.answer().dropped().isEmpty()) {
       reply.header("X-Gridtie-Dropped", String.join(", ", open.answer().dropped()));
     }
@@ -141,7 +149,13 @@ final class PaidDelivery {
     return ticket
         .bill()
         .filter(b -> asked.inbound().streamType().startsWith("text/event-stream"))
-        .map(b -> ": " + Headers.PAYMENT_RESPONSE + " " + b.settlement().toHeader() + "\n\n")
+        .map(
+            b ->
+                ": "
+                    + Headers.PAYMENT_RESPONSE
+                    + " "
+                    + handler.receipted(asked, version, b.settlement(), open.created()).toHeader()
+                    + "\n\n")
         .orElse("");
   }
 

@@ -24,6 +24,11 @@ import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.Usage;
+import dev.gridtie.x402.evm.batch.BatchTypes;
+import dev.gridtie.x402.evm.permit2.ApprovalSponsoring;
+import dev.gridtie.x402.evm.permit2.GasSponsoring;
+import dev.gridtie.x402.evm.permit2.Permit2Types;
+import dev.gridtie.x402.offer.OfferReceipts;
 import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.server.PaymentMatch;
 import dev.gridtie.x402.siwx.SignIn;
@@ -32,12 +37,14 @@ import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentIdentifier;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequired;
+import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
 import dev.gridtie.x402.wire.ResourceInfo;
 import dev.gridtie.x402.wire.SettleResponse;
 import io.vertx.core.MultiMap;
 import java.net.URI;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -228,18 +235,19 @@ final class PaidHandler {
   }
 
   private PaymentRequired required(Asked asked, Order order, String error) {
+    List<PaymentRequirements> accepts = services.offers().requirements(order.quote());
     return new PaymentRequired(
         error,
         new ResourceInfo(
             publicUrl + asked.inbound().path(),
             "An answer by " + order.plan().first().model().id(),
             "application/json"),
-        services.offers().requirements(order.quote()),
-        extensions(asked));
+        accepts,
+        extensions(asked, accepts));
   }
 
   /** A wallet with a balance here may use it by signing in. */
-  private ObjectNode extensions(Asked asked) {
+  private ObjectNode extensions(Asked asked, List<PaymentRequirements> accepts) {
     ObjectNode extensions = Json.object();
     extensions.set(
         SignIn.EXTENSION,
@@ -251,7 +259,22 @@ final class PaidHandler {
             services.clock().instant(),
             services.offers().networks()));
     extensions.set(PaymentIdentifier.EXTENSION, PaymentIdentifier.declaration());
+    if (accepts.stream().anyMatch(PaidHandler::isByPermit2)) {
+      extensions.set(GasSponsoring.KEY, GasSponsoring.declaration());
+      extensions.set(ApprovalSponsoring.KEY, ApprovalSponsoring.declaration());
+    }
+    extensions.set(
+        OfferReceipts.EXTENSION,
+        services
+            .statements()
+            .offers(publicUrl + asked.inbound().path(), accepts, services.clock().instant()));
     return extensions;
+  }
+
+  private static boolean isByPermit2(PaymentRequirements one) {
+    return one.scheme().equals("upto")
+        || (one.scheme().equals("exact")
+            && Permit2Types.METHOD.equals(Json.text(one.extra(), "assetTransferMethod")));
   }
 
   private void quote(Asked asked, Order order) {
@@ -347,13 +370,27 @@ final class PaidHandler {
       @Nullable SettleResponse settlement,
       int version,
       Optional<Order> order) {
+    refuse(asked, error, settlement, Json.object(), version, order);
+  }
+
+  /**
+   * @param correction what the payer has got wrong on its channel; may be empty
+   */
+  private void refuse(
+      Asked asked,
+      ApiError error,
+      @Nullable SettleResponse settlement,
+      ObjectNode correction,
+      int version,
+      Optional<Order> order) {
     Map<String, String> headers = new HashMap<>();
     if (settlement != null) {
       headers.put(responseHeader(version), settlement.toHeader());
     }
     ObjectNode body = asked.reply().errorBody(error);
     if (error.kind() == ApiError.Kind.PAYMENT_REQUIRED && order.isPresent()) {
-      PaymentRequired again = required(asked, order.get(), error.code());
+      PaymentRequired again =
+          required(asked, order.get(), error.code()).corrected(BatchTypes.SCHEME, correction);
       headers.put(Headers.PAYMENT_REQUIRED, again.toHeader());
       body = body402(asked, error, again);
     }
@@ -373,7 +410,7 @@ final class PaidHandler {
       throws InterruptedException {
     switch (admission) {
       case Admission.Refuse refuse ->
-          refuse(asked, refuse.error(), refuse.settlement(), version, order);
+          refuse(asked, refuse.error(), refuse.settlement(), refuse.correction(), version, order);
       case Admission.Replay replay -> replay(asked, replay, version);
       case Admission.Serve serve -> {
         Ticket ticket = serve.ticket();
@@ -390,10 +427,10 @@ final class PaidHandler {
               }
             }
             case Ticket.Gate.Shut shut ->
-                refuse(asked, shut.error(), shut.settlement(), version, order);
+                refuse(asked, shut.error(), shut.settlement(), shut.correction(), version, order);
             case Ticket.Gate.Open open -> {
               try {
-                new PaidDelivery(asked, order.orElseThrow(), open, ticket, version).give();
+                new PaidDelivery(this, asked, order.orElseThrow(), open, ticket, version).give();
               } finally {
                 seen(asked, order.orElseThrow(), ticket, open);
                 if (open.answer().endIfAny().orElse(null) instanceof Answer.End.Whole whole) {
@@ -468,19 +505,48 @@ final class PaidHandler {
 
   /**
    * @param settlement null where it is not known yet
+   * @param created Unix seconds, of the answer
    */
-  static void paidHeaders(
-      Reply reply, int version, @Nullable SettleResponse settlement, String receiptId) {
+  void paidHeaders(
+      Asked asked,
+      int version,
+      @Nullable SettleResponse settlement,
+      String receiptId,
+      long created) {
+    Reply reply = asked.reply();
     if (settlement != null) {
-      reply.header(responseHeader(version), settlement.toHeader());
+      reply.header(
+          responseHeader(version), receipted(asked, version, settlement, created).toHeader());
     }
     reply.header(RECEIPT_HEADER, receiptId);
     reply.header("Cache-Control", "private, no-store");
   }
 
-  private static void replay(Asked asked, Admission.Replay replay, int version) {
+  /**
+   * A settled payment's response, with the signed statement that it was answered: the same, to the
+   * byte, whenever it is asked for again.
+   *
+   * @param created Unix seconds, of the answer
+   */
+  SettleResponse receipted(Asked asked, int version, SettleResponse settlement, long created) {
+    String payer = settlement.payer();
+    return version == 1 || !settlement.success() || payer == null
+        ? settlement
+        : settlement.withExtension(
+            OfferReceipts.EXTENSION,
+            services
+                .statements()
+                .receipt(
+                    publicUrl + asked.inbound().path(),
+                    settlement.network(),
+                    payer,
+                    settlement.transaction(),
+                    Instant.ofEpochSecond(created)));
+  }
+
+  private void replay(Asked asked, Admission.Replay replay, int version) {
     StoredAnswer stored = replay.answer();
-    paidHeaders(asked.reply(), version, replay.settlement(), stored.receiptId());
+    paidHeaders(asked, version, replay.settlement(), stored.receiptId(), stored.created());
     String type = stored.events() ? asked.inbound().streamType() : "application/json";
     try {
       asked.reply().send(200, type, stored.body());

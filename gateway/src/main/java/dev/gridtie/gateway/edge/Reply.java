@@ -5,7 +5,6 @@ import dev.gridtie.gateway.answer.AnswerSource.Running;
 import dev.gridtie.wire.ApiError;
 import io.vertx.core.Future;
 import io.vertx.core.buffer.Buffer;
-import io.vertx.core.http.HttpServerResponse;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,7 +25,7 @@ final class Reply {
   /** How long a client may take no byte. */
   private static final Duration STALL_MAX = Duration.ofSeconds(30);
 
-  private final HttpServerResponse response;
+  private final Out out;
   private final Function<ApiError, ObjectNode> errorForm;
   private volatile boolean gone;
   private volatile @Nullable Runnable whenGone;
@@ -45,15 +44,15 @@ final class Reply {
   /**
    * @param errorForm how the client's dialect writes an error
    */
-  Reply(HttpServerResponse response, Function<ApiError, ObjectNode> errorForm) {
-    this.response = response;
+  Reply(Out out, Function<ApiError, ObjectNode> errorForm) {
+    this.out = out;
     this.errorForm = errorForm;
-    response.exceptionHandler(e -> gone = true);
-    response.endHandler(v -> over());
-    response.closeHandler(
-        v -> {
+    out.watch(
+        () -> gone = true,
+        this::over,
+        () -> {
           Runnable action = whenGone;
-          if (!response.ended()) {
+          if (!out.isEnded()) {
             gone = true;
             if (action != null) {
               action.run();
@@ -77,7 +76,7 @@ final class Reply {
   void whenOver(Runnable action) {
     boolean late;
     synchronized (whenOver) {
-      late = over || response.ended() || response.closed();
+      late = over || out.isEnded() || out.isClosed();
       if (!late) {
         whenOver.add(action);
       }
@@ -90,7 +89,7 @@ final class Reply {
   /** Runs {@code action} where the client goes away before the answer is written. */
   void whenGone(Runnable action) {
     whenGone = action;
-    if (response.closed() && !response.ended()) {
+    if (out.isClosed() && !out.isEnded()) {
       gone = true;
       action.run();
     }
@@ -116,15 +115,15 @@ final class Reply {
   }
 
   int status() {
-    return response.getStatusCode();
+    return out.status();
   }
 
   long bytesWritten() {
-    return response.bytesWritten();
+    return out.bytesWritten();
   }
 
   Reply header(String name, String value) {
-    response.putHeader(name, value);
+    out.header(name, value);
     return this;
   }
 
@@ -132,17 +131,18 @@ final class Reply {
 
   /** Sends a whole answer. */
   void send(int status, String contentType, byte[] body) throws GoneException {
-    response.setStatusCode(status).putHeader("Content-Type", contentType);
-    await(response.end(Buffer.buffer(body)));
+    out.status(status);
+    out.header("Content-Type", contentType);
+    await(out.end(Buffer.buffer(body)));
   }
 
   /** Writes a part of a stream and waits until it has gone out. */
   void write(Buffer bytes) throws GoneException {
-    await(response.write(bytes));
+    await(out.write(bytes));
   }
 
   void end(Buffer bytes) throws GoneException {
-    await(response.end(bytes));
+    await(out.end(bytes));
   }
 
   // From any thread
@@ -154,9 +154,10 @@ final class Reply {
 
   /** Sends a whole answer; never blocks. */
   void sendWhole(int status, String contentType, Buffer body) {
-    if (!gone && !response.ended()) {
-      response.setStatusCode(status).putHeader("Content-Type", contentType);
-      Future<Void> unused = response.end(body);
+    if (!gone && !out.isEnded()) {
+      out.status(status);
+      out.header("Content-Type", contentType);
+      Future<Void> unused = out.end(body);
     }
   }
 
@@ -175,25 +176,24 @@ final class Reply {
    */
   void error(ApiError error, ObjectNode body, Map<String, String> headers) {
     refusedWith = error.code();
-    if (response.headWritten()) {
+    if (out.isBegun()) {
       breakOff();
       return;
     }
-    headers.forEach(response::putHeader);
+    headers.forEach(out::header);
     if (error.kind() == ApiError.Kind.RATE_LIMITED || error.kind() == ApiError.Kind.UNAVAILABLE) {
-      response.putHeader("Retry-After", "1");
+      out.header("Retry-After", "1");
     }
-    response.putHeader("Cache-Control", "no-store");
+    out.header("Cache-Control", "no-store");
     sendQuietly(error.kind().status(), body);
   }
 
   /** Begins a stream. */
   void beginStream(String contentType) {
-    response
-        .setChunked(true)
-        .setStatusCode(200)
-        .putHeader("Content-Type", contentType)
-        .putHeader("X-Accel-Buffering", "no");
+    out.chunked();
+    out.status(200);
+    out.header("Content-Type", contentType);
+    out.header("X-Accel-Buffering", "no");
   }
 
   /** Writes a part of a stream; where the client is slow, the source is asked to wait for it. */
@@ -201,24 +201,24 @@ final class Reply {
     if (gone || bytes.length() == 0) {
       return;
     }
-    Future<Void> unused = response.write(bytes);
-    if (response.writeQueueFull()) {
+    Future<Void> unused = out.write(bytes);
+    if (out.isFull()) {
       source.pause();
-      response.drainHandler(v -> source.resume());
+      out.whenDrained(source::resume);
     }
   }
 
   /** Writes the last part of a stream. */
   void endStream(Buffer bytes) {
     if (!gone) {
-      Future<Void> unused = response.end(bytes);
+      Future<Void> unused = out.end(bytes);
     }
   }
 
   /** Breaks the connection, so that what was sent cannot be taken for whole. */
   private void breakOff() {
     gone = true;
-    Future<Void> unused = response.reset();
+    out.reset();
   }
 
   private void await(Future<Void> written) throws GoneException {
@@ -236,7 +236,7 @@ final class Reply {
       throw new GoneException();
     } catch (TimeoutException e) {
       gone = true;
-      response.reset();
+      out.reset();
       throw new GoneException();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();

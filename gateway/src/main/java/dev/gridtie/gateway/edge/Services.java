@@ -12,12 +12,14 @@ import dev.gridtie.gateway.route.Router;
 import dev.gridtie.gateway.watch.Metrics;
 import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.ledger.Database;
+import dev.gridtie.x402.offer.OfferReceipts;
 import java.time.InstantSource;
 import java.util.random.RandomGenerator;
 
 /**
  * What the edge works with.
  *
+ * @param statements signs what a 402 offers, and that a payment was answered
  * @param keepWords whether those who watch may see what was asked and answered
  */
 public record Services(
@@ -33,6 +35,7 @@ public record Services(
     Watch watch,
     Metrics metrics,
     boolean keepWords,
+    OfferReceipts statements,
     Database database,
     InstantSource clock,
     RandomGenerator random) {}

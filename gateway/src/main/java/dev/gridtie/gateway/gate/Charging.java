@@ -222,6 +222,25 @@ final class Charging {
     return true;
   }
 
+  /** Keeps what was delivered and is about to be paid: its receipt, and a whole answer. */
+  void keep(
+      Connection c,
+      PaymentRecord served,
+      Order order,
+      Delivered delivered,
+      byte[] bytes,
+      PaymentStore.Draft draft,
+      long created)
+      throws SQLException {
+    PaymentStore.saveDraft(c, served.key(), draft);
+    if (delivered.whole()) {
+      StoredAnswer answer =
+          new StoredAnswer(
+              bytes, order.job().stream(), delivered.finish(), receiptId(served), created);
+      PaymentStore.saveAnswer(c, served.key(), answer, parts.now());
+    }
+  }
+
   /** Ends what was delivered before it was paid: charges it, and signs its receipt. */
   private void chargeDelivered(
       Connection c, LedgerTx log, PaymentRecord p, PaymentStore.Draft draft)

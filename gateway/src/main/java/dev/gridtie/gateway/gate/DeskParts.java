@@ -48,6 +48,12 @@ public record DeskParts(
         });
   }
 
+  /** The seed that the request names, or one of ours. */
+  long seed(Order order) {
+    Long named = order.job().request().map(r -> r.sampling().seed()).orElse(null);
+    return named == null ? random.nextLong() : named;
+  }
+
   Instant now() {
     return clock.instant();
   }

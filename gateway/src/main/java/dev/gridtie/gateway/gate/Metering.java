@@ -2,7 +2,6 @@ package dev.gridtie.gateway.gate;
 
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.gate.Charging.Delivered;
-import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
@@ -47,8 +46,7 @@ final class Metering {
       Refusal why = new Refusal("not_begun", "nothing was delivered, and nothing is charged");
       return new Outcome.Unpaid(parts.save(served.failed(why.code())), why);
     }
-    BigInteger amount =
-        due.toAtomicRoundedUp(offer.charge().decimals()).max(BigInteger.ONE).min(ceiling);
+    BigInteger amount = offer.atomic(due, ceiling);
     PaymentRequirements used = served.requirements().withAmount(amount);
     PaymentRecord measured = served.withRequirements(used);
     byte[] bytes = ticket.answer.bytes().getBytes();
@@ -64,23 +62,15 @@ final class Metering {
                       parts.write(
                           (c, log) -> {
                             PaymentStore.save(c, settling, parts.now());
-                            PaymentStore.saveDraft(
+                            charging.keep(
                                 c,
-                                served.key(),
+                                served,
+                                order,
+                                delivered,
+                                bytes,
                                 new PaymentStore.Draft(
-                                    charging.draft(delivered, order, measured, due), due));
-                            if (delivered.whole()) {
-                              PaymentStore.saveAnswer(
-                                  c,
-                                  served.key(),
-                                  new StoredAnswer(
-                                      bytes,
-                                      order.job().stream(),
-                                      delivered.finish(),
-                                      Charging.receiptId(served),
-                                      created),
-                                  parts.now());
-                            }
+                                    charging.draft(delivered, order, measured, due), due),
+                                created);
                             return true;
                           });
                 });

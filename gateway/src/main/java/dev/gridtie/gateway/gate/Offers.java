@@ -2,7 +2,9 @@ package dev.gridtie.gateway.gate;
 
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.till.Till;
+import dev.gridtie.x402.evm.batch.BatchFacilitator;
 import dev.gridtie.x402.server.ChargeScheme;
+import dev.gridtie.x402.server.ChargeScheme.Timing;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.math.BigInteger;
@@ -18,11 +20,21 @@ public final class Offers {
    *
    * @param charge how it is asked
    * @param till into whose books it goes
+   * @param channels where it is taken from deposits: who keeps them
    */
-  public record Offer(ChargeScheme charge, Till till) {
+  public record Offer(ChargeScheme charge, Till till, Optional<Channeled> channels) {
+    public Offer(ChargeScheme charge, Till till) {
+      this(charge, till, Optional.empty());
+    }
+
     /** What atomic units of the coin are worth. */
     PicoUsd worth(BigInteger atomic) {
       return PicoUsd.ofAtomic(atomic, charge.decimals());
+    }
+
+    /** What is due in atomic units, at least one and no more than the ceiling. */
+    BigInteger atomic(PicoUsd due, BigInteger ceiling) {
+      return due.toAtomicRoundedUp(charge.decimals()).max(BigInteger.ONE).min(ceiling);
     }
 
     /** What is asked for a price: at least one unit, for nothing cannot be paid. */
@@ -37,6 +49,15 @@ public final class Offers {
           && payment.accepted().map(a -> a.asset().equalsIgnoreCase(charge.asset())).orElse(true);
     }
   }
+
+  /**
+   * Deposits in payers' channels.
+   *
+   * @param facilitator brings claims to their chain
+   * @param till where what was claimed goes
+   * @param policy when it is claimed
+   */
+  public record Channeled(BatchFacilitator facilitator, Till till, ClaimPolicy policy) {}
 
   public Offers(List<Offer> all) {
     if (all.isEmpty()) {
@@ -55,10 +76,20 @@ public final class Offers {
     return all.stream().map(o -> o.charge().network()).distinct().toList();
   }
 
+  /** The ways that are paid from deposits. */
+  List<Offer> channeled() {
+    return all.stream().filter(o -> o.channels().isPresent()).toList();
+  }
+
+  /** What a 402 says to somebody who wants to look after a channel. */
+  public List<PaymentRequirements> channelRequirements() {
+    return channeled().stream().map(o -> o.charge().requirements(BigInteger.ONE)).toList();
+  }
+
   /** The ways on a chain that are paid before the answer, and so leave balances. */
   List<Offer> prepaidOn(String network) {
     return all.stream()
-        .filter(o -> o.charge().network().equals(network) && !o.charge().isMetered())
+        .filter(o -> o.charge().network().equals(network) && o.charge().timing() == Timing.BEFORE)
         .toList();
   }
 

@@ -7,21 +7,17 @@ import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.answer.Answer;
-import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.gateway.gate.Ticket.Gate;
-import dev.gridtie.ledger.LedgerTx;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
-import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.server.ChargeScheme;
+import dev.gridtie.x402.server.ChargeScheme.Timing;
 import dev.gridtie.x402.siwx.SignIn;
 import dev.gridtie.x402.wire.MalformedPaymentException;
-import dev.gridtie.x402.wire.Networks;
-import dev.gridtie.x402.wire.PaymentIdentifier;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
@@ -29,6 +25,8 @@ import dev.gridtie.x402.wire.SettleResponse;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
@@ -36,6 +34,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Takes payments and sees each to its end. A payment is claimed in the database before anything is
@@ -54,8 +53,14 @@ public final class PaymentDesk implements AutoCloseable {
 
   private final DeskParts parts;
   private final Charging charging;
-  private final Metering metering;
+  private final Balances balances;
+  private final Giving giving;
+  private final CeilingWay ceilings;
+  private final ChannelWay channelWay;
   private final Recovery recovery;
+  private final Channels channels;
+  private final Claims claims;
+  private final List<Thread> claimers = new ArrayList<>();
   private final Map<String, Ticket> live = new ConcurrentHashMap<>();
   private volatile boolean closed;
   private @Nullable Thread background;
@@ -68,15 +73,29 @@ public final class PaymentDesk implements AutoCloseable {
     /** It has paid for this answer before. */
     record Replay(StoredAnswer answer, SettleResponse settlement) implements Admission {}
 
-    /** It pays for nothing. */
-    record Refuse(ApiError error, @Nullable SettleResponse settlement) implements Admission {}
+    /**
+     * It pays for nothing.
+     *
+     * @param correction what the payer has got wrong, for the 402's {@code extra}; may be empty
+     */
+    record Refuse(ApiError error, @Nullable SettleResponse settlement, ObjectNode correction)
+        implements Admission {
+      Refuse(ApiError error, @Nullable SettleResponse settlement) {
+        this(error, settlement, Json.object());
+      }
+    }
   }
 
   public PaymentDesk(DeskParts parts) {
     this.parts = parts;
     this.charging = new Charging(parts);
-    this.metering = new Metering(parts, charging);
+    this.balances = new Balances(parts, charging);
     this.recovery = new Recovery(parts, charging);
+    this.channels = new Channels(parts, charging);
+    this.claims = new Claims(parts, channels);
+    this.giving = new Giving(parts, channels, live::containsKey);
+    this.ceilings = new CeilingWay(parts, new Metering(parts, charging), giving);
+    this.channelWay = new ChannelWay(parts, channels, giving);
   }
 
   /**
@@ -87,6 +106,9 @@ public final class PaymentDesk implements AutoCloseable {
     recovery.begin();
     background =
         Thread.ofVirtual().name("recovery").start(() -> recovery.run(this::reconcileApart));
+    for (Offers.Offer offer : parts.offers().channeled()) {
+      claimers.add(Thread.ofVirtual().name("claims").start(() -> claims.run(offer)));
+    }
   }
 
   /** Names the payload, signature included. */
@@ -115,39 +137,34 @@ public final class PaymentDesk implements AutoCloseable {
     return parts.database().read(c -> recall(c, key, fingerprint, signatureOf(payment)));
   }
 
-  private static Optional<Admission> recall(
-      Connection c, String key, String fingerprint, String signature) throws SQLException {
+  private Optional<Admission> recall(Connection c, String key, String fingerprint, String signature)
+      throws SQLException {
     Optional<PaymentRecord> found = PaymentStore.find(c, key);
-    if (found.isEmpty() || isFree(found.get().state())) {
+    if (found.isEmpty() || found.get().state().isFree()) {
       return Optional.empty();
     }
     PaymentRecord record = found.get();
     boolean open =
         record.state() == PaymentState.SETTLING || record.state() == PaymentState.UNKNOWN;
     if (!record.fingerprint().equals(fingerprint) || !record.signature().equals(signature)) {
+      if (giving.isOnChannel(record.payment())) {
+        return Optional.empty(); // its signer does not know yet what was charged: it is told
+      }
       return Optional.of(new Admission.Refuse(Refusals.reused(), null));
     }
     if (open) {
       return Optional.empty(); // what was given first is not paid yet
     }
-    return PaymentStore.answer(c, key)
-        .map(
-            answer ->
-                answer.finish().equals(PaymentStore.FORGOTTEN)
-                    ? new Admission.Refuse(
-                        Refusals.forgotten(answer.receiptId()), settledResponse(record))
-                    : new Admission.Replay(answer, settledResponse(record)));
-  }
-
-  /**
-   * Whether a payment in this state, which nobody works on, may be claimed as if it had never been
-   * sent.
-   */
-  private static boolean isFree(PaymentState state) {
-    return switch (state) {
-      case CLAIMED, VERIFIED, FAILED -> true;
-      case SETTLING, SETTLED, UNKNOWN -> false;
-    };
+    Optional<StoredAnswer> kept = PaymentStore.answer(c, key);
+    if (kept.isEmpty()) {
+      return Optional.empty();
+    }
+    StoredAnswer answer = kept.get();
+    return Optional.of(
+        answer.finish().equals(PaymentStore.FORGOTTEN)
+            ? new Admission.Refuse(
+                Refusals.forgotten(answer.receiptId()), giving.settledResponse(c, record))
+            : new Admission.Replay(answer, giving.settledResponse(c, record)));
   }
 
   /**
@@ -155,13 +172,13 @@ public final class PaymentDesk implements AutoCloseable {
    * request. Empty where its balance does not reach.
    */
   public Optional<Admission> admitBalance(Order order, SignIn signIn) throws InterruptedException {
-    String key = balanceKey(signIn);
+    String key = Balances.key(signIn);
     Optional<Admission> before =
-        parts.database().read(c -> recall(c, key, order.fingerprint(), signatureOf(signIn)));
+        parts.database().read(c -> recall(c, key, order.fingerprint(), Balances.signature(signIn)));
     if (before.isPresent()) {
       return before;
     }
-    Optional<PaymentRecord> claimed = claimBalance(key, order, signIn);
+    Optional<PaymentRecord> claimed = balances.claim(key, order, signIn);
     if (claimed.isEmpty()) {
       return Optional.empty();
     }
@@ -170,7 +187,7 @@ public final class PaymentDesk implements AutoCloseable {
         admit(
             order,
             key,
-            signatureOf(signIn),
+            Balances.signature(signIn),
             record.payer(),
             record.payment(),
             record.requirements()));
@@ -178,66 +195,10 @@ public final class PaymentDesk implements AutoCloseable {
 
   /** Whether a sign-in was used before, and for what. */
   public Optional<Admission> recall(SignIn signIn, String fingerprint) {
-    String key = balanceKey(signIn);
+    String key = Balances.key(signIn);
     return live.containsKey(key)
         ? Optional.empty()
-        : parts.database().read(c -> recall(c, key, fingerprint, signatureOf(signIn)));
-  }
-
-  private static String balanceKey(SignIn signIn) {
-    String name = signIn.chainId() + "|" + signIn.account() + "|" + signIn.nonce();
-    return "balance-" + Hex.encode(Hashes.sha256(name.getBytes(UTF_8))).substring(2);
-  }
-
-  private static String signatureOf(SignIn signIn) {
-    return Hex.encode(Hashes.sha256((signIn.message() + signIn.signature()).getBytes(UTF_8)));
-  }
-
-  /**
-   * Writes a sign-in down as a payment whose money is here already; empty where no balance of the
-   * wallet's holds the quote.
-   */
-  private Optional<PaymentRecord> claimBalance(String key, Order order, SignIn signIn) {
-    return parts.write(
-        (c, log) -> {
-          Optional<PaymentRecord> found = PaymentStore.find(c, key);
-          if (found.isPresent()) {
-            return found;
-          }
-          for (Offers.Offer offer : parts.offers().prepaidOn(signIn.chainId())) {
-            PaymentRequirements asked = offer.requirements(order.quote());
-            PicoUsd wanted = offer.worth(asked.amount());
-            if (offer.till().balance(log, signIn.account()).compareTo(wanted) >= 0) {
-              PaymentRecord record =
-                  PaymentRecord.fromBalance(
-                      key,
-                      order.fingerprint(),
-                      signatureOf(signIn),
-                      signIn.account(),
-                      asked,
-                      Charging.answerId(key),
-                      seed(order));
-              // Held at once: what is under way cannot be spent twice.
-              return Optional.of(charging.hold(c, log, record));
-            }
-          }
-          return Optional.empty();
-        });
-  }
-
-  /** The most that a wallet has on any balance it could spend here. */
-  public PicoUsd balance(SignIn signIn) {
-    return parts
-        .database()
-        .read(
-            c -> {
-              PicoUsd most = PicoUsd.ZERO;
-              for (Offers.Offer offer : parts.offers().prepaidOn(signIn.chainId())) {
-                PicoUsd has = offer.till().balance(new LedgerTx(c), signIn.account());
-                most = most.compareTo(has) >= 0 ? most : has;
-              }
-              return most;
-            });
+        : parts.database().read(c -> recall(c, key, fingerprint, Balances.signature(signIn)));
   }
 
   /**
@@ -278,6 +239,9 @@ public final class PaymentDesk implements AutoCloseable {
       }
       if (!ticket.isForRecovery()) {
         if (!ticket.isFor(order.fingerprint(), signature)) {
+          if (giving.isOnChannel(payment)) {
+            return new Admission.Refuse(Refusals.notTaken(Channels.isBusy()), null);
+          }
           return new Admission.Refuse(Refusals.reused(), null);
         }
         if (ticket.join()) {
@@ -314,8 +278,22 @@ public final class PaymentDesk implements AutoCloseable {
       PaymentRecord record = claim(ticket, order, payer, payment, requirements);
       switch (record.state()) {
         case CLAIMED -> verifyAndSettle(ticket, order, record);
-        case SETTLED -> serveSettled(ticket, order, record);
-        case SETTLING, UNKNOWN -> serveReconciled(ticket, order, recovery.reconcile(record));
+        case SETTLED -> {
+          boolean same = ticket.isFor(record.fingerprint(), record.signature());
+          if (!same && giving.isOnChannel(payment)) {
+            channelWay.correct(ticket, payment, requirements);
+          } else {
+            serveSettled(ticket, order, record);
+          }
+        }
+        case SETTLING, UNKNOWN -> {
+          PaymentRecord known = recovery.reconcile(record);
+          if (known.reason().equals(Channels.DEPOSITED)) {
+            verifyAndSettle(ticket, order, claim(ticket, order, payer, payment, requirements));
+          } else {
+            serveReconciled(ticket, order, known);
+          }
+        }
         case VERIFIED, FAILED ->
             throw new IllegalStateException("claimed in state " + record.state());
       }
@@ -348,10 +326,10 @@ public final class PaymentDesk implements AutoCloseable {
     return parts.write(
         (c, log) -> {
           Optional<PaymentRecord> found = PaymentStore.find(c, ticket.key);
-          if (found.isPresent() && !isFree(found.get().state())) {
+          if (found.isPresent() && !found.get().state().isFree()) {
             return found.get();
           }
-          long seed = seed(order);
+          long seed = parts.seed(order);
           PaymentRecord record =
               PaymentRecord.claimed(
                   ticket, payer, payment, requirements, Charging.answerId(ticket.key), seed);
@@ -360,14 +338,12 @@ public final class PaymentDesk implements AutoCloseable {
         });
   }
 
-  /** The seed that the request names, or one of ours. */
-  private long seed(Order order) {
-    Long named = order.job().request().map(r -> r.sampling().seed()).orElse(null);
-    return named == null ? parts.random().nextLong() : named;
-  }
-
   private void verifyAndSettle(Ticket ticket, Order order, PaymentRecord claimed)
       throws InterruptedException {
+    if (parts.offer(claimed).charge().timing() == Timing.IN_BATCH) {
+      channelWay.give(ticket, order, claimed);
+      return;
+    }
     Verdict verdict;
     try {
       verdict = parts.scheme().verify(claimed.payment(), claimed.requirements());
@@ -377,10 +353,10 @@ public final class PaymentDesk implements AutoCloseable {
       return;
     }
     if (verdict instanceof Verdict.Invalid invalid) {
-      refuse(ticket, claimed, invalid.why());
+      giving.refuse(ticket, claimed, invalid.why());
       return;
     }
-    if (isNamedBefore(ticket, claimed)) {
+    if (giving.isNamedBefore(ticket, claimed)) {
       return;
     }
     PaymentRecord verified = parts.save(claimed.with(PaymentState.VERIFIED));
@@ -390,146 +366,26 @@ public final class PaymentDesk implements AutoCloseable {
       ticket.shut(Refusals.pending(), null);
       return;
     }
-    if (parts.offer(verified).charge().isMetered()) {
-      giveFirst(ticket, order, verified);
+    if (parts.offer(verified).charge().timing() == Timing.AFTER) {
+      ceilings.give(ticket, order, verified);
       return;
     }
     long created = parts.now().getEpochSecond();
-    startGenerating(ticket, order, verified, created);
-    if (isUnfit(ticket, verified)) {
+    giving.startGenerating(ticket, order, verified, created);
+    if (giving.isUnfit(ticket, verified)) {
       return;
     }
     settle(ticket, order, verified, created);
   }
 
-  /** Nobody can take it: said before any money moves. */
-  private boolean isUnfit(Ticket ticket, PaymentRecord verified) {
-    if (ticket.answer.endIfAny().orElse(null) instanceof Answer.End.Broken broken
-        && broken.failure().kind() == Failure.Kind.UNFIT) {
-      PaymentRecord unused = parts.save(verified.failed("not_begun"));
-      ticket.shut(broken.failure().error(), null);
-      return true;
-    }
-    return false;
+  /** The most that a wallet has on any balance it could spend here. */
+  public PicoUsd balance(SignIn signIn) {
+    return balances.balance(signIn);
   }
 
-  /**
-   * Gives the answer on the strength of a ceiling, and settles what was delivered after it; as far
-   * as the payer may owe so much.
-   */
-  private void giveFirst(Ticket ticket, Order order, PaymentRecord verified)
-      throws InterruptedException {
-    PicoUsd ceiling = parts.offer(verified).worth(verified.requirements().amount());
-    if (!parts.exposure().tryOwe(verified.key(), verified.payer(), ceiling)) {
-      refuse(
-          ticket, verified, Refusals.exposure(ceiling, parts.exposure().capOf(verified.payer())));
-      return;
-    }
-    try {
-      long created = parts.now().getEpochSecond();
-      PaymentRecord giving = parts.save(verified.giving());
-      startGenerating(ticket, order, giving, created);
-      if (isUnfit(ticket, giving)) {
-        return;
-      }
-      ticket.whenDelivered(() -> takeDelivered(ticket, order, giving, created));
-      ticket.open(new Gate.Open(null, Charging.receiptId(giving), ticket.answer));
-      var end = ticket.answer.awaitEnd();
-      ticket.awaitSettledUp();
-    } finally {
-      if (!isOpen(verified.key())) {
-        parts.exposure().over(verified.key());
-      }
-    }
-  }
-
-  /** Whether a transaction may be under way: then it is owed until recovery knows its end. */
-  private boolean isOpen(String key) {
-    return parts
-        .database()
-        .read(c -> PaymentStore.find(c, key))
-        .map(PaymentRecord::state)
-        .filter(s -> s == PaymentState.SETTLING || s == PaymentState.UNKNOWN)
-        .isPresent();
-  }
-
-  private boolean takeDelivered(Ticket ticket, Order order, PaymentRecord giving, long created) {
-    try {
-      switch (metering.settle(ticket, order, giving, created)) {
-        case Metering.Outcome.Paid paid -> {
-          ticket.paid(settledResponse(paid.record()));
-          return true;
-        }
-        case Metering.Outcome.Pending pending -> {
-          Refusal why =
-              new Refusal(
-                  "settlement_pending", "the transaction was sent and its end is not known");
-          ticket.unpaid(Refusals.pending(), refusedResponse(pending.record(), why, ""));
-        }
-        case Metering.Outcome.Unpaid unpaid ->
-            ticket.unpaid(
-                Refusals.notTaken(unpaid.why()),
-                refusedResponse(unpaid.record(), unpaid.why(), ""));
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
-    return false;
-  }
-
-  /**
-   * Whether the payer has given this payment a name (extension payment-identifier) that it has used
-   * before. Only asked once the payment is verified, for the name alone opens nothing.
-   */
-  private boolean isNamedBefore(Ticket ticket, PaymentRecord claimed) {
-    Optional<String> id;
-    try {
-      id = PaymentIdentifier.of(claimed.payment());
-    } catch (MalformedPaymentException e) {
-      refuse(ticket, claimed, new Refusal("invalid_payload", e.getMessage()));
-      return true;
-    }
-    if (id.isEmpty()) {
-      return false;
-    }
-    Optional<PaymentStore.Named> before =
-        parts.write(
-            (c, log) -> {
-              Optional<PaymentStore.Named> found = PaymentStore.named(c, claimed.payer(), id.get());
-              boolean free = found.isEmpty() || isOver(c, found.get().paymentKey());
-              if (!free && !found.get().paymentKey().equals(claimed.key())) {
-                return found;
-              }
-              PaymentStore.saveName(
-                  c,
-                  claimed.payer(),
-                  id.get(),
-                  new PaymentStore.Named(claimed.fingerprint(), claimed.key()),
-                  parts.now());
-              return Optional.empty();
-            });
-    if (before.isEmpty()) {
-      return false;
-    }
-    PaymentRecord unused = parts.save(claimed.failed("payment_identifier_used"));
-    if (before.get().fingerprint().equals(claimed.fingerprint())) {
-      ticket.known(before.get().paymentKey());
-    } else {
-      ticket.shut(Refusals.nameUsed(), null);
-    }
-    return true;
-  }
-
-  /** Whether a payment has come to no answer that could be given again, and nobody works on it. */
-  private boolean isOver(Connection c, String paymentKey) throws SQLException {
-    if (live.containsKey(paymentKey)) {
-      return false;
-    }
-    Optional<PaymentRecord> record = PaymentStore.find(c, paymentKey);
-    return record.isEmpty()
-        || isFree(record.get().state())
-        || (record.get().state() == PaymentState.SETTLED
-            && PaymentStore.answer(c, paymentKey).isEmpty());
+  /** Who looks after channels beside requests: their own deposits and refunds. */
+  public ChannelDesk channelDesk() {
+    return new ChannelDesk(parts, channels, claims);
   }
 
   /** What a payment that is known by its key came to; empty while that is not known. */
@@ -543,16 +399,6 @@ public final class PaymentDesk implements AutoCloseable {
                   ? Optional.empty()
                   : recall(c, paymentKey, record.get().fingerprint(), record.get().signature());
             });
-  }
-
-  private void startGenerating(Ticket ticket, Order order, PaymentRecord record, long created) {
-    ticket.generating(
-        parts
-            .relay()
-            .run(
-                order.planFor(Charging.answerIdDigits(ticket.key), created),
-                order.job().withSeed(record.seed()),
-                ticket.sink()));
   }
 
   private void settle(Ticket ticket, Order order, PaymentRecord verified, long created)
@@ -575,9 +421,9 @@ public final class PaymentDesk implements AutoCloseable {
                 (c, log) -> charging.hold(c, log, charging.deposit(c, log, current, settled)));
         serve(ticket, order, held, created);
       }
-      case Settlement.Failed failed -> refuse(ticket, current, failed.why());
+      case Settlement.Failed failed -> giving.refuse(ticket, current, failed.why());
       case Settlement.Unknown unknown ->
-          shutPending(ticket, parts.save(current.with(PaymentState.UNKNOWN)));
+          Giving.shutPending(ticket, parts.save(current.with(PaymentState.UNKNOWN)));
     }
   }
 
@@ -586,11 +432,11 @@ public final class PaymentDesk implements AutoCloseable {
     switch (record.state()) {
       case SETTLED -> serveSettled(ticket, order, record);
       case FAILED ->
-          refuse(
+          giving.refuse(
               ticket,
               record,
               new Refusal(record.reason(), "it has failed for good; sign a new one"));
-      default -> shutPending(ticket, record);
+      default -> Giving.shutPending(ticket, record);
     }
   }
 
@@ -602,10 +448,10 @@ public final class PaymentDesk implements AutoCloseable {
       throws InterruptedException {
     if (!ticket.isFor(settled.fingerprint(), settled.signature())) {
       ticket.shut(Refusals.reused(), null);
-    } else if (parts.offer(settled).charge().isMetered()) {
+    } else if (!settled.isBalance() && parts.offer(settled).charge().timing() != Timing.BEFORE) {
       // What was delivered is paid. The whole of it is kept for those who ask again; a part is not.
       boolean kept = parts.database().read(c -> PaymentStore.answer(c, settled.key()).isPresent());
-      ticket.shut(kept ? Refusals.pending() : Refusals.spent(), settledResponse(settled));
+      ticket.shut(kept ? Refusals.pending() : Refusals.spent(), giving.settledResponse(settled));
     } else {
       long created = parts.now().getEpochSecond();
       PaymentRecord held = parts.write((c, log) -> charging.hold(c, log, settled));
@@ -613,7 +459,7 @@ public final class PaymentDesk implements AutoCloseable {
         ticket.shut(Refusals.balanceSpent(), null);
         return;
       }
-      startGenerating(ticket, order, held, created);
+      giving.startGenerating(ticket, order, held, created);
       serve(ticket, order, held, created);
     }
   }
@@ -622,35 +468,11 @@ public final class PaymentDesk implements AutoCloseable {
   private void serve(Ticket ticket, Order order, PaymentRecord held, long created)
       throws InterruptedException {
     ticket.whenDelivered(() -> charging.settleUp(ticket, order, held, created));
-    ticket.open(new Gate.Open(settledResponse(held), Charging.receiptId(held), ticket.answer));
+    ticket.open(
+        new Gate.Open(
+            giving.settledResponse(held), Charging.receiptId(held), created, ticket.answer));
     Answer.End unused = ticket.answer.awaitEnd();
     ticket.awaitSettledUp();
-  }
-
-  private void refuse(Ticket ticket, PaymentRecord record, Refusal why) {
-    PaymentRecord unused = parts.save(record.failed(why.code()));
-    ticket.shut(Refusals.notTaken(why), refusedResponse(record, why, ""));
-  }
-
-  private static void shutPending(Ticket ticket, PaymentRecord record) {
-    Refusal why =
-        new Refusal("settlement_pending", "the transaction was sent and its end is not known yet");
-    String hash = record.sent().map(SignedTransaction::hash).orElse("");
-    ticket.shut(Refusals.pending(), refusedResponse(record, why, hash));
-  }
-
-  private static SettleResponse settledResponse(PaymentRecord p) {
-    return SettleResponse.settled(
-        p.transaction(), networkName(p), p.payer(), p.requirements().amount());
-  }
-
-  private static SettleResponse refusedResponse(PaymentRecord p, Refusal why, String transaction) {
-    return SettleResponse.refused(why, transaction, networkName(p));
-  }
-
-  private static String networkName(PaymentRecord p) {
-    String network = p.payment().network();
-    return p.payment().version() == 1 ? Networks.v1Name(network).orElse(network) : network;
   }
 
   /** Reconciles a payment that nobody works on, and keeps others from it meanwhile. */
@@ -686,6 +508,7 @@ public final class PaymentDesk implements AutoCloseable {
     if (running != null) {
       running.interrupt();
     }
+    claimers.forEach(Thread::interrupt);
     long end = System.nanoTime() + CLOSING_PATIENCE.toNanos();
     while (!live.isEmpty() && System.nanoTime() < end) {
       try {

@@ -22,5 +22,16 @@ public enum PaymentState {
   /** No money has moved, and by this attempt none will. */
   FAILED,
   /** Perhaps the money has moved; the chain will say. */
-  UNKNOWN
+  UNKNOWN;
+
+  /**
+   * Whether a payment in this state, which nobody works on, may be claimed as if it had never been
+   * sent.
+   */
+  boolean isFree() {
+    return switch (this) {
+      case CLAIMED, VERIFIED, FAILED -> true;
+      case SETTLING, SETTLED, UNKNOWN -> false;
+    };
+  }
 }

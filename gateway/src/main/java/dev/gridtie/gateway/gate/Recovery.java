@@ -1,12 +1,16 @@
 package dev.gridtie.gateway.gate;
 
+import dev.gridtie.base.Ids;
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.ledger.LedgerTx;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.UnreachableException;
+import dev.gridtie.x402.server.ChargeScheme.Timing;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
 /**
@@ -62,7 +66,7 @@ final class Recovery {
     return parts
         .offers()
         .of(p.payment())
-        .filter(o -> o.charge().isMetered())
+        .filter(o -> o.charge().timing() == Timing.AFTER)
         .map(o -> o.worth(p.requirements().amount()));
   }
 
@@ -98,9 +102,34 @@ final class Recovery {
 
   /** Asks the chain what became of a payment, and writes it down. */
   PaymentRecord reconcile(PaymentRecord p) {
-    return switch (parts
-        .scheme()
-        .reconcile(p.payment(), p.requirements(), p.sent().orElseThrow())) {
+    Settlement settlement =
+        parts.scheme().reconcile(p.payment(), p.requirements(), p.sent().orElseThrow());
+    return settlement instanceof Settlement.Unknown unknown && unknown.superseded()
+        ? settleAgain(p)
+        : ended(p, settlement);
+  }
+
+  /** What was sent can never be mined: sends it anew. What sends nothing says nothing. */
+  private PaymentRecord settleAgain(PaymentRecord p) {
+    AtomicReference<PaymentRecord> sent = new AtomicReference<>();
+    Settlement again =
+        parts
+            .scheme()
+            .settle(
+                p.payment(), p.requirements(), signed -> sent.set(parts.save(p.settling(signed))));
+    PaymentRecord current = sent.get();
+    return current == null ? p : ended(current, again);
+  }
+
+  /** Writes down how a payment has ended, where it has. */
+  private PaymentRecord ended(PaymentRecord p, Settlement settlement) {
+    return switch (settlement) {
+      case Settlement.Settled settled when isDeposit(p) -> arrived(p);
+      case Settlement.Failed failed when isDeposit(p) && isCharged(p) -> {
+        // The channel has lost what was charged on it: its claims will fail, and say so.
+        System.err.println("gridtie: the deposit of payment " + p.key() + " was lost to its chain");
+        yield parts.save(p.with(PaymentState.SETTLED));
+      }
       case Settlement.Settled settled -> {
         PaymentRecord paid = parts.write((c, log) -> charging.deposit(c, log, p, settled));
         givenFirst(p).ifPresent(due -> parts.exposure().paid(p.key(), p.payer(), due));
@@ -115,6 +144,21 @@ final class Recovery {
       case Settlement.Unknown unknown ->
           p.state() == PaymentState.UNKNOWN ? p : parts.save(p.with(PaymentState.UNKNOWN));
     };
+  }
+
+  private boolean isDeposit(PaymentRecord p) {
+    return parts.offer(p).charge().timing() == Timing.IN_BATCH;
+  }
+
+  private boolean isCharged(PaymentRecord p) {
+    return parts
+        .database()
+        .read(c -> new LedgerTx(c).entry(Ids.derived("paid " + p.key())).isPresent());
+  }
+
+  /** A deposit is in its channel. Where nothing was charged yet, its payment may come again. */
+  private PaymentRecord arrived(PaymentRecord p) {
+    return parts.save(isCharged(p) ? p.with(PaymentState.SETTLED) : p.failed(Channels.DEPOSITED));
   }
 
   /**

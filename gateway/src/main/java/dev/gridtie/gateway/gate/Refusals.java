@@ -17,8 +17,13 @@ final class Refusals {
 
   private Refusals() {}
 
+  /** Whether it lies with us or the chain, and the same may do later. */
+  static boolean isOurs(Refusal why) {
+    return OURS.contains(why.code());
+  }
+
   static ApiError notTaken(Refusal why) {
-    Kind kind = OURS.contains(why.code()) ? Kind.UNAVAILABLE : Kind.PAYMENT_REQUIRED;
+    Kind kind = isOurs(why) ? Kind.UNAVAILABLE : Kind.PAYMENT_REQUIRED;
     return ApiError.of(
         kind, why.code(), "The payment was not taken: " + why.message() + ". Nothing was charged.");
   }

@@ -1,5 +1,6 @@
 package dev.gridtie.gateway.gate;
 
+import dev.gridtie.base.Json;
 import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.answer.AnswerSource.Running;
 import dev.gridtie.gateway.answer.Ending;
@@ -16,6 +17,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A payment being worked on, and everybody who waits for its answer. The same payment sent many
@@ -59,15 +61,21 @@ public final class Ticket {
      * Read on.
      *
      * @param settlement how the money has moved; null where it moves after the answer
+     * @param created Unix seconds, of the answer
      */
-    record Open(@Nullable SettleResponse settlement, String receiptId, Answer answer)
+    record Open(@Nullable SettleResponse settlement, String receiptId, long created, Answer answer)
         implements Gate {}
 
     /** The payer has paid for this very answer before, by another payment: that one stands. */
     record Known(String paymentKey) implements Gate {}
 
-    /** It may not; nothing of the answer was or will be sent. */
-    record Shut(ApiError error, @Nullable SettleResponse settlement) implements Gate {}
+    /**
+     * It may not; nothing of the answer was or will be sent.
+     *
+     * @param correction what the payer has got wrong, for the 402's {@code extra}; may be empty
+     */
+    record Shut(ApiError error, @Nullable SettleResponse settlement, ObjectNode correction)
+        implements Gate {}
   }
 
   Ticket(String key, String fingerprint, String signature) {
@@ -168,8 +176,12 @@ public final class Ticket {
   }
 
   void shut(ApiError error, @Nullable SettleResponse settlement) {
+    shut(error, settlement, Json.object());
+  }
+
+  void shut(ApiError error, @Nullable SettleResponse settlement, ObjectNode correction) {
     locked(() -> closed = true);
-    gate.complete(new Gate.Shut(error, settlement));
+    gate.complete(new Gate.Shut(error, settlement, correction));
   }
 
   /** Whether anybody still waits. */

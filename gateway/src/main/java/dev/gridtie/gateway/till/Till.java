@@ -19,6 +19,7 @@ import java.time.Instant;
  * paid      custody → payer        when the chain has moved the money
  * held      payer ⇢ revenue        before an answer is given
  * charged   payer → revenue        what was delivered; the rest stays with the payer
+ * claimed   custody → channels     when the chain has moved what vouchers had promised
  * </pre>
  */
 public final class Till {
@@ -32,10 +33,45 @@ public final class Till {
    * @param payTo the address that receives
    */
   public Till(String asset, String payTo) {
+    this(asset, new AccountId(asset, "custody:" + payTo));
+  }
+
+  private Till(String asset, AccountId custody) {
     this.asset = asset;
-    this.custody = new AccountId(asset, "custody:" + payTo);
+    this.custody = custody;
     this.revenue = new AccountId(asset, "revenue");
     this.losses = new AccountId(asset, "losses");
+  }
+
+  /**
+   * What comes out of payers' channels: promised by vouchers, until it is claimed.
+   *
+   * @param payTo the address that receives
+   */
+  public static Till ofChannels(String asset, String payTo) {
+    return new Till(asset, new AccountId(asset, "channels:" + payTo));
+  }
+
+  /**
+   * What was promised on a channel has come into custody.
+   *
+   * @param to the till of what has come
+   * @param total what was claimed on the channel in all, atomic units: names the entry
+   * @param amount of this claim
+   */
+  public void claimed(
+      LedgerTx log, Till to, String channelId, BigInteger total, PicoUsd amount, Instant now)
+      throws RefusedException, SQLException {
+    log.ensureOpen(custody, false, now);
+    log.ensureOpen(to.custody, false, now);
+    log.apply(
+        new Entry.Transfer(
+            Ids.derived("claimed " + channelId + " " + total),
+            now,
+            to.custody,
+            custody,
+            amount.pico(),
+            "claimed " + channelId));
   }
 
   public AccountId payer(String address) {

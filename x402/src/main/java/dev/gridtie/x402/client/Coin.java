@@ -1,5 +1,7 @@
 package dev.gridtie.x402.client;
 
+import dev.gridtie.x402.wire.PaymentRequirements;
+import java.math.BigInteger;
 import java.util.List;
 
 /**
@@ -31,6 +33,25 @@ public record Coin(String network, String asset, int decimals) {
               "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1",
               "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU",
               6));
+
+  private static final int PICO_DECIMALS = 12;
+
+  /**
+   * What an amount comes to in the coin that requirements ask for; zero where it is none of these.
+   *
+   * @param pico millionths of a millionth of a dollar
+   */
+  public static BigInteger atomic(BigInteger pico, PaymentRequirements asked, List<Coin> coins) {
+    return coins.stream()
+        .filter(c -> c.is(asked.network(), asked.asset()))
+        .findFirst()
+        .map(
+            c ->
+                c.decimals() >= PICO_DECIMALS
+                    ? pico.multiply(BigInteger.TEN.pow(c.decimals() - PICO_DECIMALS))
+                    : pico.divide(BigInteger.TEN.pow(PICO_DECIMALS - c.decimals())))
+        .orElse(BigInteger.ZERO);
+  }
 
   boolean is(String otherNetwork, String otherAsset) {
     return network.equals(otherNetwork) && asset.equalsIgnoreCase(otherAsset);

@@ -8,6 +8,7 @@ import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequired;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
+import dev.gridtie.x402.wire.SettleResponse;
 import java.math.BigInteger;
 import java.util.List;
 import java.util.Optional;
@@ -142,6 +143,54 @@ public final class Payer {
         PaymentPayload.v2(
             payload, resource == null ? Json.array() : resource, offer.raw().get(best));
     return new Decision.Pay(Headers.PAYMENT_SIGNATURE, Headers.encode(message), chosen, bestPrice);
+  }
+
+  /**
+   * What was paid was answered: whoever signed it learns from that.
+   *
+   * @param sent the header's value that was sent
+   * @param settled the header of the answer that says how it was settled, where there was one
+   */
+  void answered(String sent, Optional<String> settled) {
+    Optional<SettleResponse> response =
+        settled.flatMap(
+            s -> {
+              try {
+                return Optional.of(SettleResponse.fromHeader(s));
+              } catch (MalformedPaymentException e) {
+                return Optional.empty();
+              }
+            });
+    signed(sent).ifPresent(s -> s.signer().answered(s.payment(), response));
+  }
+
+  /** What was paid was answered without being taken. */
+  void refused(String sent) {
+    signed(sent).ifPresent(s -> s.signer().refused(s.payment()));
+  }
+
+  /** What was paid was refused by a 402; whether signing anew may do. */
+  boolean corrected(String sent, String required) {
+    try {
+      List<PaymentRequirements> offered = PaymentRequired.fromHeader(required).accepts();
+      return signed(sent).map(s -> s.signer().corrected(s.payment(), offered)).orElse(false);
+    } catch (MalformedPaymentException e) {
+      return false;
+    }
+  }
+
+  private record Signed(PaymentSigner signer, PaymentPayload payment) {}
+
+  private Optional<Signed> signed(String sent) {
+    try {
+      PaymentPayload payment = PaymentPayload.fromHeader(sent);
+      return payment
+          .accepted()
+          .flatMap(a -> signers.stream().filter(s -> s.keepsAccount(a)).findFirst())
+          .map(s -> new Signed(s, payment));
+    } catch (MalformedPaymentException e) {
+      return Optional.empty(); // of version 1, whose schemes keep no account
+    }
   }
 
   private static String dollars(BigInteger pico) {

@@ -34,6 +34,9 @@ public final class PayingClient {
   /** How often a paid request is sent, in all, before its answer counts as lost. */
   private static final int PAID_ATTEMPTS = 5;
 
+  /** How often one request is signed: again once its signer was put right. */
+  private static final int SIGNATURES = 2;
+
   private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(10);
   private static final Duration ANSWER_PATIENCE = Duration.ofSeconds(120);
   private static final Duration PAUSE = Duration.ofMillis(500);
@@ -132,6 +135,21 @@ public final class PayingClient {
       }
       second.body().close(); // the balance does not reach
     }
+    return pay(method, url, headers, body, header, offer, SIGNATURES);
+  }
+
+  /**
+   * @param left how often it may be signed, this time included
+   */
+  private Result pay(
+      String method,
+      URI url,
+      Map<String, String> headers,
+      byte[] body,
+      Optional<String> header,
+      byte[] offer,
+      int left)
+      throws IOException, InterruptedException {
     return switch (payer.decide(header, offer)) {
       case Payer.Decision.Refuse refuse -> new Result.NotPaid(refuse.why());
       case Payer.Decision.Pay pay -> {
@@ -148,10 +166,27 @@ public final class PayingClient {
                       + " were spent today"));
         }
         PaymentJournal.Entry entry = new PaymentJournal.Entry(pay.headerName(), pay.headerValue());
-        journal.put(request, entry);
-        yield sendPaid(method, url, headers, body, entry, pay.pico());
+        journal.put(request(method, url, body), entry);
+        Result result = sendPaid(method, url, headers, body, entry, pay.pico());
+        Optional<String> again = left > 1 ? corrected(entry, result) : Optional.empty();
+        yield again.isPresent()
+            ? pay(method, url, headers, body, again, new byte[0], left - 1)
+            : result;
       }
     };
+  }
+
+  /** The new 402 of a payment that was refused, where its signer has learned from it. */
+  private Optional<String> corrected(PaymentJournal.Entry entry, Result result) throws IOException {
+    if (!(result instanceof Result.Answered answered) || answered.response().statusCode() != 402) {
+      return Optional.empty();
+    }
+    Optional<String> required = answered.response().headers().firstValue(Headers.PAYMENT_REQUIRED);
+    if (required.isEmpty() || !payer.corrected(entry.headerValue(), required.get())) {
+      return Optional.empty();
+    }
+    answered.response().body().close();
+    return required;
   }
 
   /**
@@ -180,6 +215,12 @@ public final class PayingClient {
           }
           if ((response.statusCode() == 402 || response.statusCode() == 400) && pico.signum() > 0) {
             caps.release(pico); // refused: the server has not taken it, and says so
+          }
+          if (response.statusCode() / 100 == 2) {
+            payer.answered(
+                entry.headerValue(), response.headers().firstValue(Headers.PAYMENT_RESPONSE));
+          } else if (response.statusCode() != 503) {
+            payer.refused(entry.headerValue());
           }
           return new Result.Answered(response, pico);
         }

@@ -3,6 +3,7 @@ package dev.gridtie.x402.evm;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
 import dev.gridtie.x402.facilitator.PaymentRefusedException;
 import dev.gridtie.x402.facilitator.PaymentScheme;
+import dev.gridtie.x402.facilitator.RemoteFacilitator;
 import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.wire.MalformedPaymentException;
@@ -19,7 +20,7 @@ import java.util.function.Consumer;
  * What the facilitators of all EVM schemes share: guards that every payment passes, and settling by
  * one transaction. A scheme adds its own guards and its {@link Movement}.
  */
-public abstract class EvmFacilitator implements PaymentScheme {
+public abstract class EvmFacilitator implements PaymentScheme, RemoteFacilitator.ChainView {
   /** A payment must stay valid at least this much longer: the time that settling may take. */
   public static final long VALID_SECONDS_MIN = 6;
 
@@ -60,8 +61,9 @@ public abstract class EvmFacilitator implements PaymentScheme {
     return BigInteger.valueOf(clock.instant().getEpochSecond());
   }
 
-  /** The scheme's guards, in the order of its specification; gives the payer. */
-  protected abstract String requireValid(PaymentPayload payment, PaymentRequirements requirements)
+  /** The scheme's guards, in the order of its specification; says who pays. */
+  protected abstract Verdict.Valid requireValid(
+      PaymentPayload payment, PaymentRequirements requirements)
       throws PaymentRefusedException, UnreachableException, RefusedException;
 
   /** What the payment moves. */
@@ -72,7 +74,7 @@ public abstract class EvmFacilitator implements PaymentScheme {
   public final Verdict verify(PaymentPayload payment, PaymentRequirements requirements)
       throws UnreachableException {
     try {
-      return new Verdict.Valid(requireValid(payment, requirements));
+      return requireValid(payment, requirements);
     } catch (PaymentRefusedException e) {
       return new Verdict.Invalid(e.why());
     } catch (RefusedException e) {
@@ -97,7 +99,7 @@ public abstract class EvmFacilitator implements PaymentScheme {
   }
 
   @Override
-  public final Settlement reconcile(
+  public Settlement reconcile(
       PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent) {
     try {
       return settler.reconcile(movement(payment, requirements), sent);
@@ -118,6 +120,42 @@ public abstract class EvmFacilitator implements PaymentScheme {
       throws UnreachableException {
     try {
       return chain.receipt(transaction).isPresent();
+    } catch (RefusedException e) {
+      throw new UnreachableException(String.valueOf(e.getMessage()));
+    }
+  }
+
+  @Override
+  public final Settlement lookFor(
+      PaymentPayload payment, PaymentRequirements requirements, long sinceBlock) {
+    try {
+      Movement movement = movement(payment, requirements);
+      EvmChain.Block head = chain.latestBlock();
+      boolean used = movement.isUsed(senders().first());
+      if (used) {
+        SignedTransaction any = new SignedTransaction("", new byte[0], BigInteger.ZERO, sinceBlock);
+        var receipt = movement.movedBy(any);
+        if (receipt.isPresent()) {
+          return movement.settled(receipt.get());
+        }
+      }
+      return BigInteger.valueOf(head.timestamp()).compareTo(movement.deadline()) >= 0
+          ? new Settlement.Failed(
+              new Refusal(
+                  used ? movement.codes().used() : movement.codes().expired(),
+                  used ? "it was used for something else" : "expired before it was mined"))
+          : new Settlement.Unknown("the chain has not seen it yet");
+    } catch (MalformedPaymentException e) {
+      return new Settlement.Failed(new Refusal("invalid_payload", e.getMessage()));
+    } catch (UnreachableException | RefusedException e) {
+      return new Settlement.Unknown(String.valueOf(e.getMessage()));
+    }
+  }
+
+  @Override
+  public final long height() throws UnreachableException {
+    try {
+      return chain.latestBlock().number();
     } catch (RefusedException e) {
       throw new UnreachableException(String.valueOf(e.getMessage()));
     }

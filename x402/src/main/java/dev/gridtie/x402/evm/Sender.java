@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
@@ -109,17 +110,38 @@ public final class Sender {
     try {
       chain.sendRaw(signed.raw());
     } catch (EvmChain.RefusedException e) {
-      if (!isKnown(e)) {
+      if (isTaken(e)) {
+        // Another transaction of this key holds the nonce, though the chain had not said so.
+        unresolved.remove(signed.nonce());
+        throw e;
+      }
+      if (isRejected(e)) {
         unresolved.remove(signed.nonce());
         next = null;
         throw e;
       }
+      // Whatever else it says, it may have taken it.
     } finally {
       if (next != null) {
         next = signed.nonce().add(BigInteger.ONE);
       }
     }
     return signed;
+  }
+
+  /** Gives some of the chain's own coin. It may be mined or not; nobody waits for it here. */
+  public synchronized SignedTransaction give(EvmAddress to, BigInteger wei)
+      throws UnreachableException, EvmChain.RefusedException, FeeCapException {
+    SignedTransaction signed = sign(nextNonce(), GAS_PLAIN, to, new byte[0], wei);
+    unresolved.put(signed.nonce(), new Waiting(signed, clock.instant()));
+    next = signed.nonce().add(BigInteger.ONE);
+    chain.sendRaw(signed.raw());
+    return signed;
+  }
+
+  /** The most wei per gas that is ever paid. */
+  public BigInteger feeCap() {
+    return feeCapWei;
   }
 
   /** Takes back into account, after a restart, a transaction whose end is not known. */
@@ -169,7 +191,14 @@ public final class Sender {
     }
     Decoded call = Decoded.of(before);
     return signed(
-        before.nonce(), call.gas(), call.to(), call.data(), tip, max, before.sinceBlock());
+        before.nonce(),
+        call.gas(),
+        call.to(),
+        call.data(),
+        old.getValue(),
+        tip,
+        max,
+        before.sinceBlock());
   }
 
   private static BigInteger raised(BigInteger fee) {
@@ -219,6 +248,12 @@ public final class Sender {
 
   private SignedTransaction sign(BigInteger nonce, BigInteger gas, EvmAddress to, byte[] data)
       throws UnreachableException, EvmChain.RefusedException, FeeCapException {
+    return sign(nonce, gas, to, data, BigInteger.ZERO);
+  }
+
+  private SignedTransaction sign(
+      BigInteger nonce, BigInteger gas, EvmAddress to, byte[] data, BigInteger wei)
+      throws UnreachableException, EvmChain.RefusedException, FeeCapException {
     EvmChain.Block head = chain.latestBlock();
     BigInteger tip = chain.priorityFee();
     BigInteger max = head.baseFee().shiftLeft(1).add(tip);
@@ -229,7 +264,7 @@ public final class Sender {
               + " wei per gas, and the cap is "
               + feeCapWei);
     }
-    return signed(nonce, gas, to, data, tip, max.min(feeCapWei), head.number());
+    return signed(nonce, gas, to, data, wei, tip, max.min(feeCapWei), head.number());
   }
 
   private SignedTransaction signed(
@@ -237,14 +272,42 @@ public final class Sender {
       BigInteger gas,
       EvmAddress to,
       byte[] data,
+      BigInteger wei,
       BigInteger tip,
       BigInteger max,
       long sinceBlock) {
     RawTransaction transaction =
         RawTransaction.createTransaction(
-            chainId, nonce, gas, to.toString(), BigInteger.ZERO, Hex.encode(data), tip, max);
+            chainId, nonce, gas, to.toString(), wei, Hex.encode(data), tip, max);
     byte[] raw = TransactionEncoder.signMessage(transaction, credentials);
     return new SignedTransaction(Hex.encode(Hashes.keccak256(raw)), raw, nonce, sinceBlock);
+  }
+
+  private static boolean says(EvmChain.RefusedException e, List<String> words) {
+    String message = String.valueOf(e.getMessage()).toLowerCase(java.util.Locale.ROOT);
+    return words.stream().anyMatch(message::contains);
+  }
+
+  /** Whether a refusal says that the nonce has another transaction. */
+  private static boolean isTaken(EvmChain.RefusedException e) {
+    return says(e, List.of("replacement", "nonce too low", "nonce is too low"));
+  }
+
+  /** Whether a refusal says that the transaction is none that could ever be taken as it stands. */
+  private static boolean isRejected(EvmChain.RefusedException e) {
+    return says(
+        e,
+        List.of(
+            "insufficient funds",
+            "intrinsic gas",
+            "gas limit",
+            "underpriced",
+            "less than block base fee",
+            "max fee",
+            "max priority fee",
+            "invalid sender",
+            "txpool is full",
+            "exceeds"));
   }
 
   /** Whether a refusal to take a transaction says that it is there already. */

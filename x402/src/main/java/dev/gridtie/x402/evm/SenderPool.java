@@ -43,7 +43,21 @@ public final class SenderPool {
     return taken;
   }
 
-  static void giveBack(Sender sender) {
+  /** The least busy key, for something that is no settlement; {@link #giveBack} it. */
+  public synchronized Sender any() {
+    Sender least =
+        senders.stream().min(Comparator.comparingInt(s -> s.underWay.get())).orElseThrow();
+    least.underWay.incrementAndGet();
+    return least;
+  }
+
+  /** The most wei per gas that is ever paid. */
+  public BigInteger feeCap() {
+    return senders.getFirst().feeCap();
+  }
+
+  /** Ends what {@link #any} or a settlement had taken a key for. */
+  public static void giveBack(Sender sender) {
     sender.underWay.decrementAndGet();
   }
 

@@ -149,6 +149,10 @@ public final class Settler {
         return new Settlement.Failed(
             new Refusal(movement.codes().expired(), "expired before it was mined"));
       }
+      if (sender.isPresent() && isSuperseded(movement, sent, sender.get())) {
+        sender.get().mined(sent);
+        return new Settlement.Unknown("another transaction has taken its nonce", true);
+      }
       if (sender.isPresent()) {
         sender.get().sendAgain(sent);
       }
@@ -156,6 +160,17 @@ public final class Settler {
     } catch (UnreachableException | RefusedException e) {
       return new Settlement.Unknown(String.valueOf(e.getMessage()));
     }
+  }
+
+  /**
+   * Whether a transaction's nonce was mined by another one. Asked in this order: had it been mined
+   * itself since it was looked for, its receipt would be there by now, or its payment used.
+   */
+  private boolean isSuperseded(Movement movement, SignedTransaction sent, Sender sender)
+      throws UnreachableException, RefusedException {
+    return chain.minedNonce(sender.address()).compareTo(sent.nonce()) > 0
+        && chain.receipt(sent.hash()).isEmpty()
+        && !movement.isUsed(senders.first());
   }
 
   private static Settlement failed(String code, SignedTransaction sent, String what) {

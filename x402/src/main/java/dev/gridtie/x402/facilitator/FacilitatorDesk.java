@@ -23,6 +23,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -114,7 +115,12 @@ public final class FacilitatorDesk implements AutoCloseable {
     try {
       Verdict verdict = facilitator.verify(question.payment(), question.requirements());
       switch (verdict) {
-        case Verdict.Valid valid -> json.put("isValid", true).put("payer", valid.payer());
+        case Verdict.Valid valid -> {
+          json.put("isValid", true).put("payer", valid.payer());
+          if (!valid.extra().isEmpty()) {
+            json.set("extra", valid.extra());
+          }
+        }
         case Verdict.Invalid invalid -> invalid(json, invalid.why());
       }
     } catch (UnreachableException e) {
@@ -250,6 +256,18 @@ public final class FacilitatorDesk implements AutoCloseable {
     }
     Settlement settlement =
         facilitator.reconcile(line.payment(), line.requirements(), line.sent().get());
+    if (settlement instanceof Settlement.Unknown unknown && unknown.superseded()) {
+      AtomicBoolean sentAgain = new AtomicBoolean();
+      Settlement again =
+          facilitator.settle(
+              line.payment(),
+              line.requirements(),
+              signed -> {
+                write(line.sending(signed));
+                sentAgain.set(true);
+              });
+      settlement = sentAgain.get() ? again : settlement;
+    }
     ObjectNode result = json(question, settlement, line.sent().get().hash());
     if (!(settlement instanceof Settlement.Unknown)) {
       write(line.ended(result));
@@ -282,6 +300,7 @@ public final class FacilitatorDesk implements AutoCloseable {
       case Settlement.Settled settled ->
           SettleResponse.settled(
                   settled.transaction(), question.network(), settled.payer(), settled.amount())
+              .withExtra(settled.extra())
               .toJson();
       case Settlement.Failed failed ->
           SettleResponse.refused(failed.why(), hash, question.network()).toJson();

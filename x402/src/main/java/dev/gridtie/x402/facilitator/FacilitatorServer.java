@@ -165,7 +165,7 @@ public final class FacilitatorServer implements AutoCloseable {
       }
     }
     ArrayNode extensions = json.putArray("extensions");
-    extensions.add("eip2612GasSponsoring").add("bazaar");
+    extensions.add("eip2612GasSponsoring").add("erc20ApprovalGasSponsoring").add("bazaar");
     ObjectNode by = json.putObject("signers");
     new TreeMap<>(signers)
         .forEach(

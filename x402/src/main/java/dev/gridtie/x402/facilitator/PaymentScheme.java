@@ -1,34 +1,61 @@
 package dev.gridtie.x402.facilitator;
 
+import dev.gridtie.base.Json;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
 import java.math.BigInteger;
 import java.util.function.Consumer;
+import tools.jackson.databind.node.ObjectNode;
 
 /** The facilitator's side of a scheme. */
 public interface PaymentScheme {
   /** What came of looking at a payment. */
   sealed interface Verdict {
-    /** It would move the money now. */
-    record Valid(String payer) implements Verdict {}
+    /**
+     * It would move the money now.
+     *
+     * @param extra what the scheme says besides, as {@code /verify} does
+     */
+    record Valid(String payer, ObjectNode extra) implements Verdict {
+      public Valid(String payer) {
+        this(payer, Json.object());
+      }
+    }
 
     record Invalid(Refusal why) implements Verdict {}
   }
 
   /** What became of a payment on the chain. */
   sealed interface Settlement {
-    /** The money has moved. */
-    record Settled(String transaction, String payer, BigInteger amount, BigInteger feeWei)
-        implements Settlement {}
+    /**
+     * The money has moved.
+     *
+     * @param feeWei what it cost whoever sent it
+     * @param extra what the scheme says besides, as {@code /settle} does
+     */
+    record Settled(
+        String transaction, String payer, BigInteger amount, BigInteger feeWei, ObjectNode extra)
+        implements Settlement {
+      public Settled(String transaction, String payer, BigInteger amount, BigInteger feeWei) {
+        this(transaction, payer, amount, feeWei, Json.object());
+      }
+    }
 
     /** The money has not moved, and by this payment never will. */
     record Failed(Refusal why) implements Settlement {}
 
     /**
      * Not known yet: ask again with {@link PaymentScheme#reconcile}. Never treat this as failed.
+     *
+     * @param superseded what was sent can never be mined, and the payment is still good: another
+     *     transaction has taken its nonce. Settle again; if that sends nothing, it is still unknown
      */
-    record Unknown(String why) implements Settlement {}
+    record Unknown(String why, boolean superseded) implements Settlement {
+      public Unknown(String why) {
+        this(why, false);
+      }
+    }
   }
 
   /**

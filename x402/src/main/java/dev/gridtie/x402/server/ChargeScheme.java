@@ -22,12 +22,18 @@ public interface ChargeScheme {
    */
   boolean takes(PaymentPayload payment);
 
-  /**
-   * Whether what is asked is a ceiling, of which what was used is taken after the answer; else all
-   * of it is taken before.
-   */
-  default boolean isMetered() {
-    return false;
+  /** When a payment's money moves. */
+  enum Timing {
+    /** All that was asked, before the answer. */
+    BEFORE,
+    /** What was used of a ceiling, after the answer, by a transaction of its own. */
+    AFTER,
+    /** What was used of a ceiling, from a deposit, with many others in one transaction. */
+    IN_BATCH
+  }
+
+  default Timing timing() {
+    return Timing.BEFORE;
   }
 
   /** What a 402 asks for this many atomic units. */

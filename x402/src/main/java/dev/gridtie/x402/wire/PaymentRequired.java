@@ -30,6 +30,15 @@ public record PaymentRequired(
     }
   }
 
+  /** The same, where the {@code extra} of a scheme's offers says more. */
+  public PaymentRequired corrected(String scheme, ObjectNode more) {
+    return new PaymentRequired(
+        error,
+        resource,
+        accepts.stream().map(a -> a.scheme().equals(scheme) ? a.withExtra(more) : a).toList(),
+        extensions);
+  }
+
   public ObjectNode toJson() {
     ObjectNode json = Json.object();
     json.put("x402Version", 2);

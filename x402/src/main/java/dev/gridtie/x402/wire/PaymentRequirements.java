@@ -103,8 +103,8 @@ public record PaymentRequirements(
   private static PaymentRequirements read(JsonNode json, String amountKey, String network)
       throws MalformedPaymentException {
     JsonNode timeout = json.path("maxTimeoutSeconds");
-    if (!timeout.isIntegralNumber() || !timeout.canConvertToLong() || timeout.longValue() <= 0) {
-      throw new MalformedPaymentException("maxTimeoutSeconds must be a whole number above 0");
+    if (!timeout.isIntegralNumber() || !timeout.canConvertToLong() || timeout.longValue() < 0) {
+      throw new MalformedPaymentException("maxTimeoutSeconds must be a whole number, not below 0");
     }
     JsonNode extra = json.path("extra");
     if (!extra.isObject() && !extra.isMissingNode() && !extra.isNull()) {
@@ -118,6 +118,13 @@ public record PaymentRequirements(
         Fields.text(json, "payTo"),
         timeout.longValue(),
         extra.isObject() ? (ObjectNode) extra : Json.object());
+  }
+
+  /** The same with more in {@code extra}. */
+  public PaymentRequirements withExtra(ObjectNode more) {
+    ObjectNode all = extra.deepCopy();
+    more.properties().forEach(e -> all.set(e.getKey(), e.getValue()));
+    return new PaymentRequirements(scheme, network, amount, asset, payTo, maxTimeoutSeconds, all);
   }
 
   /**

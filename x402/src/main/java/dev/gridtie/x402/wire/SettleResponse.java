@@ -12,6 +12,8 @@ import tools.jackson.databind.node.ObjectNode;
  *
  * @param transaction the transaction's hash, or "" where there is none
  * @param network CAIP-2, or the v1 name towards a v1 client
+ * @param extra what the scheme says besides
+ * @param extensions by their names; may be empty
  */
 public record SettleResponse(
     boolean success,
@@ -20,7 +22,29 @@ public record SettleResponse(
     String transaction,
     String network,
     @Nullable String payer,
-    @Nullable BigInteger amount) {
+    @Nullable BigInteger amount,
+    ObjectNode extra,
+    ObjectNode extensions) {
+
+  public SettleResponse(
+      boolean success,
+      @Nullable String errorReason,
+      @Nullable String errorMessage,
+      String transaction,
+      String network,
+      @Nullable String payer,
+      @Nullable BigInteger amount) {
+    this(
+        success,
+        errorReason,
+        errorMessage,
+        transaction,
+        network,
+        payer,
+        amount,
+        Json.object(),
+        Json.object());
+  }
 
   public static SettleResponse settled(
       String transaction, String network, String payer, @Nullable BigInteger amount) {
@@ -29,6 +53,20 @@ public record SettleResponse(
 
   public static SettleResponse refused(Refusal why, String transaction, String network) {
     return new SettleResponse(false, why.code(), why.message(), transaction, network, null, null);
+  }
+
+  /** The same with what the scheme says besides. */
+  public SettleResponse withExtra(ObjectNode more) {
+    return new SettleResponse(
+        success, errorReason, errorMessage, transaction, network, payer, amount, more, extensions);
+  }
+
+  /** The same with what an extension says. */
+  public SettleResponse withExtension(String name, ObjectNode says) {
+    ObjectNode all = extensions.deepCopy();
+    all.set(name, says);
+    return new SettleResponse(
+        success, errorReason, errorMessage, transaction, network, payer, amount, extra, all);
   }
 
   public ObjectNode toJson() {
@@ -47,6 +85,12 @@ public record SettleResponse(
     }
     if (amount != null) {
       json.put("amount", amount.toString());
+    }
+    if (!extra.isEmpty()) {
+      json.set("extra", extra.deepCopy());
+    }
+    if (!extensions.isEmpty()) {
+      json.set("extensions", extensions.deepCopy());
     }
     return json;
   }
@@ -74,6 +118,8 @@ public record SettleResponse(
         transaction == null ? "" : transaction,
         Fields.text(json, "network"),
         Json.text(json, "payer"),
-        amount == null || amount.isEmpty() ? null : Fields.decimal(json, "amount", 78));
+        amount == null || amount.isEmpty() ? null : Fields.decimal(json, "amount", 78),
+        json.path("extra") instanceof ObjectNode more ? more : Json.object(),
+        json.path("extensions") instanceof ObjectNode says ? says : Json.object());
   }
 }

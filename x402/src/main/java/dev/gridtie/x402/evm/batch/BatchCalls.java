@@ -120,4 +120,22 @@ final class BatchCalls {
   static byte[] finalizeWithdraw(ChannelConfig config) {
     return Abi.call("finalizeWithdraw(" + CONFIG + ")", config.words());
   }
+
+  /** Several calls in one transaction, all or none. */
+  static byte[] multicall(List<byte[]> calls) {
+    byte[][] bodies = new byte[calls.size()][];
+    byte[][] places = new byte[calls.size()][];
+    long at = (long) WORD * calls.size();
+    for (int i = 0; i < bodies.length; i++) {
+      bodies[i] = bytes(calls.get(i));
+      places[i] = number(at);
+      at += bodies[i].length;
+    }
+    return Abi.concat(
+        Abi.selector("multicall(bytes[])"),
+        number(WORD),
+        number(calls.size()),
+        Abi.concat(places),
+        Abi.concat(bodies));
+  }
 }

@@ -1,5 +1,9 @@
 package dev.gridtie.x402.evm.batch;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.base.Hashes;
+import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.Eip712;
@@ -8,9 +12,9 @@ import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
 import dev.gridtie.x402.evm.EvmFacilitator;
 import dev.gridtie.x402.evm.EvmFields;
+import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.Movement;
 import dev.gridtie.x402.evm.Settler;
-import dev.gridtie.x402.evm.Transfers;
 import dev.gridtie.x402.evm.batch.BatchTypes.Authorization;
 import dev.gridtie.x402.evm.batch.BatchTypes.ChannelConfig;
 import dev.gridtie.x402.evm.batch.BatchTypes.Claim;
@@ -23,12 +27,15 @@ import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
+import dev.gridtie.x402.wire.Refusal;
 import java.math.BigInteger;
 import java.time.InstantSource;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Verifies deposits and vouchers of scheme batch-settlement, and brings deposits, claims,
@@ -36,44 +43,100 @@ import java.util.function.Consumer;
  * say, who knows what it has charged; here it is said whether the channel bears it.
  */
 public final class BatchFacilitator extends EvmFacilitator {
-  private static final String P = "invalid_batch_settlement_evm_";
-  private static final Movement.Codes DEPOSIT_CODES =
-      new Movement.Codes(
-          P + "deposit_transaction_failed",
-          P + "deposit_transaction_failed",
-          P + "deposit_transaction_failed",
-          P + "payload_authorization_valid_before");
+  private static final String P = BatchTypes.CODE;
 
   private final Settler settler;
+  private final EvmKey authorizer;
+  private final AtomicLong payouts = new AtomicLong();
 
-  public BatchFacilitator(EvmChain chain, Settler settler, InstantSource clock) {
+  /**
+   * @param authorizer signs claims and refunds of the channels that name it
+   */
+  public BatchFacilitator(EvmChain chain, Settler settler, EvmKey authorizer, InstantSource clock) {
     super(chain, settler, clock);
     this.settler = settler;
+    this.authorizer = authorizer;
   }
 
   @Override
-  protected String requireValid(PaymentPayload payment, PaymentRequirements requirements)
+  protected Verdict.Valid requireValid(PaymentPayload payment, PaymentRequirements requirements)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     requireScheme(BatchTypes.SCHEME, P + "scheme", payment, requirements);
     requireNetwork(P + "network_mismatch", payment, requirements);
-    Payload payload = payload(payment);
     long chainId = chainId(requirements);
-    requireConfig(payload, requirements, chainId);
+    if (BatchDeed.isIn(payment.payload())) {
+      requireDeed(payment, chainId);
+      return new Verdict.Valid("");
+    }
+    Payload payload = payload(payment);
+    VoucherGuards.requireConfig(payload, requirements, chainId);
     requireVoucherSigned(payload, chainId);
-    ChannelState state = ChannelState.of(chain(), senders().first(), payload.voucher().channelId());
+    ChannelState state = state(payload.voucher().channelId());
     BigInteger bears = state.balance();
-    if (payload instanceof Payload.Deposit deposit) {
+    switch (payload) {
+      case Payload.Deposit deposit -> {
+        if (bringsMore(deposit, requirements, chainId)) {
+          bears = bears.add(deposit.amount());
+        }
+      }
+      case Payload.Plain plain -> requireFunded(state);
+      case Payload.Refund refund -> {
+        requireFunded(state);
+        if (state.balance().compareTo(refund.voucher().maxClaimable()) <= 0) {
+          throw new PaymentRefusedException(
+              P + "refund_no_balance", "all that is in the channel is spent");
+        }
+        return new Verdict.Valid(payload.config().payer().toString(), state.toJson());
+      }
+    }
+    VoucherGuards.requireBorne(payload.voucher(), state, bears);
+    return new Verdict.Valid(payload.config().payer().toString(), state.toJson());
+  }
+
+  /**
+   * Whether a deposit is still to come; one that was brought before is a voucher like any other.
+   */
+  private boolean bringsMore(
+      Payload.Deposit deposit, PaymentRequirements requirements, long chainId)
+      throws PaymentRefusedException, UnreachableException, RefusedException {
+    try {
       requireDeposit(deposit, requirements, chainId);
-      bears = bears.add(deposit.amount());
-    } else if (state.balance().signum() == 0) {
+      simulate(deposit);
+      return true;
+    } catch (PaymentRefusedException e) {
+      if (hasArrived(deposit)) {
+        return false;
+      }
+      throw e;
+    }
+  }
+
+  private static void requireFunded(ChannelState state) throws PaymentRefusedException {
+    if (state.balance().signum() == 0) {
       throw new PaymentRefusedException(
           P + "channel_not_found", "there is nothing in this channel; deposit first");
     }
-    requireBorne(payload.voucher(), state, bears);
-    if (payload instanceof Payload.Deposit deposit) {
-      simulate(deposit);
+  }
+
+  /** It is signed, or can be signed here, and the contract would do it. */
+  private void requireDeed(PaymentPayload payment, long chainId)
+      throws PaymentRefusedException, UnreachableException {
+    String what = Json.text(payment.payload(), "type");
+    try {
+      byte[] unused =
+          chain()
+              .call(
+                  senders().first(),
+                  BatchTypes.BATCH,
+                  movement(BatchDeed.fromJson(payment.payload()), chainId).data());
+    } catch (MalformedPaymentException e) {
+      boolean unsigned = String.valueOf(e.getMessage()).startsWith("there is no signature");
+      throw new PaymentRefusedException(
+          P + (unsigned ? "authorizer_address_mismatch" : "payload_type"), e.getMessage());
+    } catch (RefusedException e) {
+      throw new PaymentRefusedException(
+          P + what + "_simulation_failed", "the contract would refuse it: " + e.getMessage());
     }
-    return payload.config().payer().toString();
   }
 
   private static Payload payload(PaymentPayload payment) throws PaymentRefusedException {
@@ -92,43 +155,6 @@ public final class BatchFacilitator extends EvmFacilitator {
     }
   }
 
-  /** The channel is the one that was asked for, and is what the voucher names. */
-  private static void requireConfig(Payload payload, PaymentRequirements requirements, long chainId)
-      throws PaymentRefusedException {
-    ChannelConfig config = payload.config();
-    if (!Arrays.equals(config.id(chainId), payload.voucher().channelId())) {
-      throw new PaymentRefusedException(
-          P + "channel_id_mismatch", "the voucher is on another channel than is described");
-    }
-    if (!config.receiver().lower().equalsIgnoreCase(requirements.payTo())) {
-      throw new PaymentRefusedException(
-          P + "receiver_mismatch", "the channel pays somebody else; pay " + requirements.payTo());
-    }
-    String authorizer = Json.text(requirements.extra(), "receiverAuthorizer");
-    if (authorizer == null || !config.receiverAuthorizer().lower().equalsIgnoreCase(authorizer)) {
-      throw new PaymentRefusedException(
-          P + "receiver_authorizer_mismatch", "the channel's receiverAuthorizer is not ours");
-    }
-    if (!config.token().lower().equalsIgnoreCase(requirements.asset())) {
-      throw new PaymentRefusedException(
-          P + "token_mismatch", "the channel is in another coin; pay in " + requirements.asset());
-    }
-    if (config.withdrawDelay() < BatchTypes.DELAY_MIN
-        || config.withdrawDelay() > BatchTypes.DELAY_MAX) {
-      throw new PaymentRefusedException(
-          P + "withdraw_delay_out_of_range",
-          "withdrawDelay must be from "
-              + BatchTypes.DELAY_MIN
-              + " to "
-              + BatchTypes.DELAY_MAX
-              + " seconds");
-    }
-    if (config.withdrawDelay() != requirements.extra().path("withdrawDelay").asLong(-1)) {
-      throw new PaymentRefusedException(
-          P + "withdraw_delay_mismatch", "the channel's withdrawDelay is not what was asked");
-    }
-  }
-
   /** A named authorizer signs by its key; without one the payer does, in its own way. */
   private void requireVoucherSigned(Payload payload, long chainId)
       throws PaymentRefusedException, UnreachableException, RefusedException {
@@ -141,24 +167,6 @@ public final class BatchFacilitator extends EvmFacilitator {
                 digest,
                 voucher.signature(),
                 P + "voucher_signature");
-  }
-
-  private static void requireBorne(Voucher voucher, ChannelState state, BigInteger bears)
-      throws PaymentRefusedException {
-    if (voucher.maxClaimable().compareTo(bears) > 0) {
-      throw new PaymentRefusedException(
-          P + "cumulative_exceeds_balance",
-          "the voucher is for "
-              + voucher.maxClaimable()
-              + " in all, and the channel has had "
-              + bears
-              + "; deposit more");
-    }
-    if (voucher.maxClaimable().compareTo(state.totalClaimed()) <= 0) {
-      throw new PaymentRefusedException(
-          P + "cumulative_below_claimed",
-          state.totalClaimed() + " of this channel have been claimed already");
-    }
   }
 
   private void requireDeposit(
@@ -272,6 +280,21 @@ public final class BatchFacilitator extends EvmFacilitator {
     }
   }
 
+  /** Whether a deposit was brought to the chain before, and its channel bears its voucher. */
+  private boolean hasArrived(Payload.Deposit deposit) throws UnreachableException {
+    try {
+      long chainId = chain().chainId();
+      return new DepositMovement(chain(), deposit, chainId).isUsed(senders().first())
+          && deposit
+                  .voucher()
+                  .maxClaimable()
+                  .compareTo(state(deposit.voucher().channelId()).balance())
+              <= 0;
+    } catch (RefusedException e) {
+      return false;
+    }
+  }
+
   private boolean isAllowed(Payload.Deposit deposit) throws UnreachableException {
     try {
       byte[] call =
@@ -287,241 +310,167 @@ public final class BatchFacilitator extends EvmFacilitator {
     }
   }
 
-  /** A deposit is brought to the chain; a voucher moves nothing there. */
+  // Bringing it to the chain
+
+  /** A deposit or a deed is brought to the chain; a voucher moves nothing there. */
   @Override
   public Settlement settle(
       PaymentPayload payment,
       PaymentRequirements requirements,
       Consumer<SignedTransaction> beforeSending) {
     try {
-      if (Payload.fromJson(payment.payload()) instanceof Payload.Plain voucher) {
+      if (!BatchDeed.isIn(payment.payload())
+          && Payload.fromJson(payment.payload()) instanceof Payload.Plain voucher) {
         return new Settlement.Settled(
             "", voucher.config().payer().toString(), BigInteger.ZERO, BigInteger.ZERO);
       }
     } catch (MalformedPaymentException e) {
-      return new Settlement.Failed(
-          new dev.gridtie.x402.wire.Refusal(P + "payload_type", e.getMessage()));
+      return new Settlement.Failed(new Refusal(P + "payload_type", e.getMessage()));
     }
-    return super.settle(payment, requirements, beforeSending);
+    Settlement settlement = super.settle(payment, requirements, beforeSending);
+    if (settlement instanceof Settlement.Failed && isArrivedDeposit(payment)) {
+      settlement = new Settlement.Settled("", "", BigInteger.ZERO, BigInteger.ZERO);
+    }
+    return withState(payment, requirements, settlement);
+  }
+
+  private boolean isArrivedDeposit(PaymentPayload payment) {
+    try {
+      return !BatchDeed.isIn(payment.payload())
+          && Payload.fromJson(payment.payload()) instanceof Payload.Deposit deposit
+          && hasArrived(deposit);
+    } catch (MalformedPaymentException | UnreachableException e) {
+      return false;
+    }
+  }
+
+  @Override
+  public Settlement reconcile(
+      PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent) {
+    return withState(payment, requirements, super.reconcile(payment, requirements, sent));
+  }
+
+  /** Says how the channel stands now, where one was put into or taken from. */
+  private Settlement withState(
+      PaymentPayload payment, PaymentRequirements requirements, Settlement settlement) {
+    if (!(settlement instanceof Settlement.Settled s) || !payment.payload().has("channelConfig")) {
+      return settlement;
+    }
+    try {
+      ChannelConfig config = ChannelConfig.fromJson(payment.payload().path("channelConfig"));
+      ObjectNode extra = Json.object();
+      extra.set("channelState", state(config.id(EvmFields.chainId(requirements))).toJson());
+      return new Settlement.Settled(
+          s.transaction(), config.payer().toString(), s.amount(), s.feeWei(), extra);
+    } catch (MalformedPaymentException | UnreachableException | RefusedException e) {
+      return settlement; // the money has moved, whatever else cannot be said
+    }
   }
 
   @Override
   protected Movement movement(PaymentPayload payment, PaymentRequirements requirements)
       throws MalformedPaymentException {
+    long chainId = EvmFields.chainId(requirements);
+    if (BatchDeed.isIn(payment.payload())) {
+      return movement(BatchDeed.fromJson(payment.payload()), chainId);
+    }
     if (Payload.fromJson(payment.payload()) instanceof Payload.Deposit deposit) {
-      return new DepositMovement(deposit, EvmFields.chainId(requirements));
+      return new DepositMovement(chain(), deposit, chainId);
     }
     throw new MalformedPaymentException("a voucher is not brought to the chain by itself");
   }
 
-  /** Money that goes from a payer into its channel. */
-  private final class DepositMovement implements Movement {
-    private final Payload.Deposit deposit;
-    private final long chainId;
-
-    DepositMovement(Payload.Deposit deposit, long chainId) {
-      this.deposit = deposit;
-      this.chainId = chainId;
-    }
-
-    @Override
-    public EvmAddress to() {
-      return BatchTypes.BATCH;
-    }
-
-    @Override
-    public byte[] data() {
-      return BatchCalls.deposit(deposit);
-    }
-
-    @Override
-    public BigInteger deadline() {
-      return switch (deposit.authorization()) {
-        case Authorization.Erc3009 a -> a.validBefore();
-        case Authorization.Permit2 a -> a.deadline().add(BigInteger.ONE);
-      };
-    }
-
-    @Override
-    public boolean moved(EvmChain.Receipt receipt) {
-      EvmAddress from =
-          deposit.authorization() instanceof Authorization.Erc3009
-              ? BatchTypes.ERC3009_COLLECTOR
-              : deposit.config().payer();
-      return Transfers.in(
-          receipt, deposit.config().token(), from, BatchTypes.BATCH, deposit.amount());
-    }
-
-    @Override
-    public boolean isUsed(EvmAddress asking) throws UnreachableException, RefusedException {
-      ChannelConfig config = deposit.config();
-      return switch (deposit.authorization()) {
-        case Authorization.Erc3009 a ->
-            Abi.uint(
-                        chain()
-                            .call(
-                                asking,
-                                config.token(),
-                                Abi.call(
-                                    "authorizationState(address,bytes32)",
-                                    Abi.word(config.payer()),
-                                    Authorization.Erc3009.nonce(config.id(chainId), a.salt()))))
-                    .signum()
-                != 0;
-        case Authorization.Permit2 a ->
-            Abi.uint(
-                    chain()
-                        .call(
-                            asking,
-                            Permit2Types.PERMIT2,
-                            Abi.call(
-                                "nonceBitmap(address,uint256)",
-                                Abi.word(config.payer()),
-                                Abi.word(a.nonce().shiftRight(8)))))
-                .testBit(a.nonce().intValue() & 0xff);
-      };
-    }
-
-    /** Bound to the channel by its nonce or witness: whoever brought it, the channel has it. */
-    @Override
-    public Optional<EvmChain.Receipt> movedBy(SignedTransaction sent)
-        throws UnreachableException, RefusedException {
-      List<EvmChain.Log> into =
-          chain()
-              .logs(
-                  deposit.config().token(),
-                  sent.sinceBlock(),
-                  List.of(
-                      Transfers.EVENT,
-                      Abi.word(
-                          deposit.authorization() instanceof Authorization.Erc3009
-                              ? BatchTypes.ERC3009_COLLECTOR
-                              : deposit.config().payer()),
-                      Abi.word(BatchTypes.BATCH)));
-      for (EvmChain.Log log : into) {
-        Optional<EvmChain.Call> call = chain().transaction(log.transactionHash());
-        boolean same = call.isPresent() && Arrays.equals(call.get().data(), data());
-        Optional<EvmChain.Receipt> receipt =
-            same ? chain().receipt(log.transactionHash()) : Optional.empty();
-        if (receipt.isPresent() && receipt.get().succeeded() && moved(receipt.get())) {
-          return receipt;
-        }
+  private Movement movement(BatchDeed deed, long chainId) throws MalformedPaymentException {
+    return switch (deed) {
+      case BatchDeed.ClaimMany many ->
+          new DeedMovement(
+              BatchCalls.claimWithSignature(
+                  many.claims(), signature(many.claims(), many.signature(), chainId)),
+              P + "claim");
+      case BatchDeed.PayOut payOut ->
+          new DeedMovement(BatchCalls.settle(payOut.receiver(), payOut.token()), P + "settle");
+      case BatchDeed.GiveBack back -> {
+        byte[] refund =
+            BatchCalls.refundWithSignature(
+                back.config(), back.amount(), back.nonce(), signature(back, chainId));
+        yield new DeedMovement(
+            back.claims().isEmpty()
+                ? refund
+                : BatchCalls.multicall(
+                    List.of(
+                        BatchCalls.claimWithSignature(
+                            back.claims(),
+                            signature(back.claims(), back.claimSignature(), chainId)),
+                        refund)),
+            P + "refund");
       }
-      return Optional.empty();
-    }
-
-    @Override
-    public Settlement.Settled settled(EvmChain.Receipt receipt) {
-      return new Settlement.Settled(
-          receipt.transactionHash(),
-          deposit.config().payer().toString(),
-          deposit.amount(),
-          receipt.feeWei());
-    }
-
-    @Override
-    public Codes codes() {
-      return DEPOSIT_CODES;
-    }
+    };
   }
 
-  // What the receiver wants of the chain
-
-  /**
-   * Claims many channels in one transaction. A claim that was made before is passed over by the
-   * contract, so doing it again takes nothing twice.
-   *
-   * @param authorizerSignature over {@link BatchTypes#claimBatchDigest}
-   */
-  public Settlement claim(
-      List<Claim> claims, byte[] authorizerSignature, Consumer<SignedTransaction> beforeSending) {
-    return settler.settle(
-        new Deed(BatchCalls.claimWithSignature(claims, authorizerSignature), P + "claim"),
-        beforeSending);
+  /** The authorizer's signature over claims: the one that was given, or ours. */
+  private byte[] signature(List<Claim> claims, Optional<byte[]> given, long chainId)
+      throws MalformedPaymentException {
+    return given.isPresent()
+        ? given.get()
+        : authorizerOf(claims.getFirst().config())
+            .sign(BatchTypes.claimBatchDigest(claims, chainId));
   }
 
-  /** Pays out what was claimed for a receiver; nothing where nothing was. */
-  public Settlement payOut(
-      EvmAddress receiver, EvmAddress token, Consumer<SignedTransaction> beforeSending) {
-    return settler.settle(
-        new Deed(BatchCalls.settle(receiver, token), P + "settle"), beforeSending);
+  private byte[] signature(BatchDeed.GiveBack back, long chainId) throws MalformedPaymentException {
+    return back.signature().isPresent()
+        ? back.signature().get()
+        : authorizerOf(back.config())
+            .sign(
+                BatchTypes.refundDigest(
+                    back.config().id(chainId), back.nonce(), back.amount(), chainId));
+  }
+
+  private EvmKey authorizerOf(ChannelConfig config) throws MalformedPaymentException {
+    if (!config.receiverAuthorizer().equals(authorizer.address())) {
+      throw new MalformedPaymentException(
+          "there is no signature of the receiver's authorizer "
+              + config.receiverAuthorizer()
+              + ", and its key is not here");
+    }
+    return authorizer;
   }
 
   /**
-   * Gives back what is left in a channel, at most this much.
+   * Does what a receiver wants done.
    *
-   * @param nonce the channel's {@link ChannelState#refundNonce}
-   * @param authorizerSignature over {@link BatchTypes#refundDigest}
+   * @throws MalformedPaymentException where a signature is missing
    */
-  public Settlement refund(
-      ChannelConfig config,
-      BigInteger amount,
-      BigInteger nonce,
-      byte[] authorizerSignature,
-      Consumer<SignedTransaction> beforeSending) {
-    return settler.settle(
-        new Deed(
-            BatchCalls.refundWithSignature(config, amount, nonce, authorizerSignature),
-            P + "refund"),
-        beforeSending);
-  }
-
-  /** What became of one of these, once. */
-  public Settlement reconcileDeed(byte[] data, SignedTransaction sent) {
-    return settler.reconcile(new Deed(data, P + "claim"), sent);
+  public Settlement settle(BatchDeed deed, long chainId, Consumer<SignedTransaction> beforeSending)
+      throws MalformedPaymentException {
+    return settler.settle(movement(deed, chainId), beforeSending);
   }
 
   /**
-   * A call of the contract that may be made again without harm, and never expires.
-   *
-   * @param code how the codes of its failures begin
+   * Names what is to be brought to the chain. A payout has no name of its own: the same again later
+   * pays out what was claimed since.
    */
-  private record Deed(byte[] data, String code) implements Movement {
-    private static final BigInteger NEVER = BigInteger.ONE.shiftLeft(62);
+  public String key(String network, PaymentPayload payment) throws MalformedPaymentException {
+    String what = Json.text(payment.payload(), "type");
+    String text =
+        network
+            + "|"
+            + Json.canonical(payment.payload())
+            + ("settle".equals(what) ? "|" + payouts.incrementAndGet() + "|" + now() : "");
+    return "channel-" + Hex.encode(Hashes.sha256(text.getBytes(UTF_8))).substring(2);
+  }
 
-    /** Half of what a block of most chains holds. */
-    private static final BigInteger GAS_MAX = BigInteger.valueOf(15_000_000);
+  /** Whose key signs claims and refunds where nobody else's signature is given. */
+  public EvmAddress authorizer() {
+    return authorizer.address();
+  }
 
-    @Override
-    public BigInteger gasMax() {
-      return GAS_MAX;
-    }
+  /** How a channel stands. */
+  public ChannelState state(byte[] channelId) throws UnreachableException, RefusedException {
+    return ChannelState.of(chain(), senders().first(), channelId);
+  }
 
-    @Override
-    public EvmAddress to() {
-      return BatchTypes.BATCH;
-    }
-
-    @Override
-    public BigInteger deadline() {
-      return NEVER;
-    }
-
-    @Override
-    public boolean moved(EvmChain.Receipt receipt) {
-      return receipt.succeeded();
-    }
-
-    @Override
-    public boolean isUsed(EvmAddress asking) {
-      return false;
-    }
-
-    @Override
-    public Optional<EvmChain.Receipt> movedBy(SignedTransaction sent) {
-      return Optional.empty();
-    }
-
-    @Override
-    public Settlement.Settled settled(EvmChain.Receipt receipt) {
-      return new Settlement.Settled(
-          receipt.transactionHash(), "", BigInteger.ZERO, receipt.feeWei());
-    }
-
-    @Override
-    public Codes codes() {
-      String failed = code + "_transaction_failed";
-      return new Codes(failed, failed, failed, failed);
-    }
+  /** What a unit of gas costs at least, in wei. */
+  public BigInteger baseFee() throws UnreachableException, RefusedException {
+    return chain().latestBlock().baseFee();
   }
 }

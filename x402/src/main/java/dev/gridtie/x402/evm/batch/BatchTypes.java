@@ -13,12 +13,16 @@ import dev.gridtie.x402.wire.MalformedPaymentException;
 import java.math.BigInteger;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** What travels and what is hashed in scheme batch-settlement. */
 public final class BatchTypes {
   public static final String SCHEME = "batch-settlement";
+
+  /** How the codes of its refusals begin. */
+  static final String CODE = "invalid_batch_settlement_evm_";
 
   /** Keeps the channels, at the same address on every chain. */
   public static final EvmAddress BATCH =
@@ -120,7 +124,12 @@ public final class BatchTypes {
       return json;
     }
 
-    static ChannelConfig fromJson(JsonNode json) throws MalformedPaymentException {
+    /**
+     * Reads what {@link #toJson} wrote.
+     *
+     * @throws MalformedPaymentException naming the field that is missing or wrong
+     */
+    public static ChannelConfig fromJson(JsonNode json) throws MalformedPaymentException {
       JsonNode delay = json.path("withdrawDelay");
       if (!delay.isIntegralNumber() || !delay.canConvertToLong() || delay.longValue() < 0) {
         throw new MalformedPaymentException("withdrawDelay must be a whole number of seconds");
@@ -257,9 +266,26 @@ public final class BatchTypes {
     /** A voucher on what is in the channel. */
     record Plain(ChannelConfig config, Voucher voucher) implements Payload {}
 
+    /**
+     * Asks for what is left in the channel.
+     *
+     * @param voucher for what was charged in all, and no more
+     * @param amount atomic units; empty for all
+     */
+    record Refund(ChannelConfig config, Voucher voucher, Optional<BigInteger> amount)
+        implements Payload {}
+
+    private String type() {
+      return switch (this) {
+        case Deposit d -> "deposit";
+        case Plain p -> "voucher";
+        case Refund r -> "refund";
+      };
+    }
+
     default ObjectNode toJson() {
       ObjectNode json = Json.object();
-      json.put("type", this instanceof Deposit ? "deposit" : "voucher");
+      json.put("type", type());
       json.set("channelConfig", config().toJson());
       json.set("voucher", voucher().toJson());
       if (this instanceof Deposit d) {
@@ -287,6 +313,9 @@ public final class BatchTypes {
           }
         }
       }
+      if (this instanceof Refund r && r.amount().isPresent()) {
+        json.put("amount", r.amount().get().toString());
+      }
       return json;
     }
 
@@ -295,7 +324,7 @@ public final class BatchTypes {
      *
      * @throws MalformedPaymentException naming the field that is missing or wrong
      */
-    static Payload fromJson(JsonNode json) throws MalformedPaymentException {
+    public static Payload fromJson(JsonNode json) throws MalformedPaymentException {
       ChannelConfig config = ChannelConfig.fromJson(Fields.object(json, "channelConfig"));
       Voucher voucher = Voucher.fromJson(Fields.object(json, "voucher"));
       return switch (Fields.text(json, "type")) {
@@ -308,7 +337,14 @@ public final class BatchTypes {
               EvmFields.uint(deposit, "amount", UINT128_BITS),
               authorization(Fields.object(deposit, "authorization")));
         }
-        default -> throw new MalformedPaymentException("type must be deposit or voucher");
+        case "refund" ->
+            new Refund(
+                config,
+                voucher,
+                json.has("amount")
+                    ? Optional.of(EvmFields.uint(json, "amount", UINT128_BITS))
+                    : Optional.empty());
+        default -> throw new MalformedPaymentException("type must be deposit, voucher or refund");
       };
     }
 
@@ -343,7 +379,27 @@ public final class BatchTypes {
    * @param totalClaimed what shall have been claimed in all: at most the voucher's
    */
   public record Claim(
-      ChannelConfig config, BigInteger maxClaimable, byte[] signature, BigInteger totalClaimed) {}
+      ChannelConfig config, BigInteger maxClaimable, byte[] signature, BigInteger totalClaimed) {
+
+    static Claim fromJson(JsonNode json) throws MalformedPaymentException {
+      JsonNode voucher = Fields.object(json, "voucher");
+      return new Claim(
+          ChannelConfig.fromJson(Fields.object(voucher, "channel")),
+          EvmFields.uint(voucher, "maxClaimableAmount", UINT128_BITS),
+          EvmFields.signature(json, "signature"),
+          EvmFields.uint(json, "totalClaimed", UINT128_BITS));
+    }
+
+    ObjectNode toJson() {
+      ObjectNode json = Json.object();
+      json.putObject("voucher")
+          .put("maxClaimableAmount", maxClaimable.toString())
+          .set("channel", config.toJson());
+      json.put("signature", Hex.encode(signature));
+      json.put("totalClaimed", totalClaimed.toString());
+      return json;
+    }
+  }
 
   /** What the receiver's authorizer signs, so that anybody may bring the claims to the chain. */
   public static byte[] claimBatchDigest(List<Claim> claims, long chainId) {

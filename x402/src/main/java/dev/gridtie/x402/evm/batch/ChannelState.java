@@ -6,9 +6,12 @@ import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.facilitator.UnreachableException;
+import dev.gridtie.x402.wire.MalformedPaymentException;
 import java.math.BigInteger;
 import java.util.Arrays;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
@@ -57,6 +60,24 @@ public record ChannelState(
   /** What may still be claimed, or taken out. */
   public BigInteger left() {
     return balance.subtract(totalClaimed);
+  }
+
+  /**
+   * Reads what responses say.
+   *
+   * @throws MalformedPaymentException naming the field that is missing or wrong
+   */
+  public static ChannelState fromJson(JsonNode json) throws MalformedPaymentException {
+    JsonNode requested = json.path("withdrawRequestedAt");
+    if (!requested.isIntegralNumber()) {
+      throw new MalformedPaymentException("withdrawRequestedAt must be a whole number of seconds");
+    }
+    return new ChannelState(
+        EvmFields.bytes(json, "channelId", 32),
+        EvmFields.uint(json, "balance", 128),
+        EvmFields.uint(json, "totalClaimed", 128),
+        requested.asLong(),
+        EvmFields.uint256(json, "refundNonce"));
   }
 
   /** As responses say it. */

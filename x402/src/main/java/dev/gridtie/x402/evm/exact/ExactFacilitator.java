@@ -46,7 +46,7 @@ public final class ExactFacilitator extends EvmFacilitator {
   }
 
   @Override
-  protected String requireValid(PaymentPayload payment, PaymentRequirements requirements)
+  protected Verdict.Valid requireValid(PaymentPayload payment, PaymentRequirements requirements)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     requireScheme(ExactTypes.SCHEME, "invalid_exact_evm_scheme", payment, requirements);
     byte[] domain = domain(requirements);
@@ -69,7 +69,7 @@ public final class ExactFacilitator extends EvmFacilitator {
     requireAmount("invalid_exact_evm_authorization_value", authorization.value(), requirements);
     EvmAddress token = requireToken(requirements);
     simulate(payload, token, requirements, domain, contract);
-    return authorization.from().toString();
+    return new Verdict.Valid(authorization.from().toString());
   }
 
   private static byte[] domain(PaymentRequirements requirements) throws PaymentRefusedException {

@@ -2,10 +2,10 @@ package dev.gridtie.x402.evm.exact;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmCharge;
 import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
 import dev.gridtie.x402.evm.permit2.Permit2Types;
-import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
@@ -19,7 +19,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param maxTimeoutSeconds how long a payment made now must stay valid
  */
 public record ExactServer(EvmToken token, EvmAddress payTo, long maxTimeoutSeconds)
-    implements ChargeScheme {
+    implements EvmCharge {
 
   @Override
   public String scheme() {
@@ -29,21 +29,6 @@ public record ExactServer(EvmToken token, EvmAddress payTo, long maxTimeoutSecon
   @Override
   public boolean takes(PaymentPayload payment) {
     return !Permit2Types.isAcceptedBy(payment);
-  }
-
-  @Override
-  public String network() {
-    return token.network();
-  }
-
-  @Override
-  public String asset() {
-    return token.address().toString();
-  }
-
-  @Override
-  public int decimals() {
-    return token.decimals();
   }
 
   @Override

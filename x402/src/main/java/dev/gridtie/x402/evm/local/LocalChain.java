@@ -66,7 +66,9 @@ public final class LocalChain implements AutoCloseable {
           "TestERC3009Collector",
           EvmAddress.of("0x4020806089470a89826cB9fB1f4059150b550004"),
           "TestPermit2Collector",
-          EvmAddress.of("0x4020425FAf3B746C082C2f942b4E5159887B0005"));
+          EvmAddress.of("0x4020425FAf3B746C082C2f942b4E5159887B0005"),
+          "TestMulticall3",
+          EvmAddress.of("0xcA11bde05977b3631167028862bE2a173976CA11"));
 
   private static final Duration START_PATIENCE = Duration.ofSeconds(30);
   private static final String TEN_ETHER = "0x8ac7230489e80000";

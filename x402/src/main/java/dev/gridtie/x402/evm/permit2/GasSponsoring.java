@@ -30,6 +30,26 @@ public record GasSponsoring(BigInteger value, BigInteger deadline, byte[] signat
       Eip712.typeHash(
           "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
 
+  /** What a 402 declares, so that clients know of it. */
+  public static ObjectNode declaration() {
+    ObjectNode extension = Json.object();
+    extension
+        .putObject("info")
+        .put(
+            "description",
+            "Your allowance to Permit2, signed by EIP-2612, is brought to the chain with the payment.")
+        .put("version", "1");
+    ObjectNode schema = extension.putObject("schema").put("type", "object");
+    var required = schema.putArray("required");
+    for (String field :
+        new String[] {
+          "from", "asset", "spender", "amount", "nonce", "deadline", "signature", "version"
+        }) {
+      required.add(field);
+    }
+    return extension;
+  }
+
   /**
    * The one that came with a payment, where one did.
    *

@@ -34,7 +34,7 @@ public final class Permit2Facilitator extends Permit2Guards {
   }
 
   @Override
-  protected String requireValid(PaymentPayload payment, PaymentRequirements requirements)
+  protected Verdict.Valid requireValid(PaymentPayload payment, PaymentRequirements requirements)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     requireScheme("exact", "invalid_exact_evm_scheme", payment, requirements);
     requireNetwork("invalid_exact_evm_network_mismatch", payment, requirements);
@@ -43,7 +43,7 @@ public final class Permit2Facilitator extends Permit2Guards {
     requireSpender(authorization, Permit2Types.EXACT_PROXY);
     requirePayee("invalid_permit2_recipient_mismatch", authorization.witness().to(), requirements);
     requireSettleable(payment, payload, requirements);
-    return authorization.from().toString();
+    return new Verdict.Valid(authorization.from().toString());
   }
 
   @Override

@@ -10,17 +10,24 @@ import dev.gridtie.x402.evm.Settler;
 import dev.gridtie.x402.evm.permit2.Permit2Types.Authorization;
 import dev.gridtie.x402.evm.permit2.Permit2Types.Payload;
 import dev.gridtie.x402.facilitator.PaymentRefusedException;
+import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
+import dev.gridtie.x402.wire.Refusal;
 import java.math.BigInteger;
 import java.time.InstantSource;
+import java.util.Optional;
+import java.util.function.Consumer;
 
 /** What the facilitators of schemes exact and upto by Permit2 share. */
 public abstract class Permit2Guards extends EvmFacilitator {
+  private final Sponsor sponsor;
+
   protected Permit2Guards(EvmChain chain, Settler settler, InstantSource clock) {
     super(chain, settler, clock);
+    this.sponsor = new Sponsor(chain, senders(), clock);
   }
 
   /** The call of the proxy that settles this much of a permit. */
@@ -68,7 +75,88 @@ public abstract class Permit2Guards extends EvmFacilitator {
                 digest(authorization, requirements),
                 payload.signature(),
                 "invalid_permit2_signature");
-    simulate(payment, payload, token);
+    if (!approvesWithIt(payment, authorization, token, requirements)) {
+      simulate(payment, payload, token);
+    }
+  }
+
+  /**
+   * Whether an approval of Permit2 came along that is needed and could be brought to the chain: the
+   * payment itself cannot be simulated before it, but for what the payer holds.
+   */
+  private boolean approvesWithIt(
+      PaymentPayload payment,
+      Authorization authorization,
+      EvmAddress token,
+      PaymentRequirements requirements)
+      throws PaymentRefusedException, UnreachableException, RefusedException {
+    EvmAddress payer = authorization.from();
+    Optional<ApprovalSponsoring> approval = approval(payment, authorization, requirements);
+    if (approval.isEmpty()
+        || allowance(token, payer).compareTo(authorization.amount()) >= 0
+        || isUsed(authorization)
+        || balance(token, payer).compareTo(authorization.amount()) < 0) {
+      return false; // the simulation says what is wrong, if anything is
+    }
+    if (!chain().pendingNonce(payer).equals(approval.get().nonce())) {
+      throw new PaymentRefusedException(
+          "erc20_approval_tx_failed",
+          "signedTransaction's nonce is not the payer's next; sign it again");
+    }
+    if (chain().balance(payer).compareTo(approval.get().costWei()) < 0 && !sponsor.mayGive(payer)) {
+      throw new PaymentRefusedException(
+          "erc20_approval_broadcast_failed",
+          "this payer was given gas for an approval today already");
+    }
+    return true;
+  }
+
+  private Optional<ApprovalSponsoring> approval(
+      PaymentPayload payment, Authorization authorization, PaymentRequirements requirements)
+      throws PaymentRefusedException {
+    try {
+      return ApprovalSponsoring.of(
+          payment,
+          authorization.from(),
+          authorization.token(),
+          EvmFields.chainId(requirements),
+          senders().feeCap());
+    } catch (MalformedPaymentException e) {
+      throw new PaymentRefusedException("invalid_network", e.getMessage());
+    }
+  }
+
+  /** Brings an approval that came along to the chain first, where it is needed. */
+  @Override
+  public Settlement settle(
+      PaymentPayload payment,
+      PaymentRequirements requirements,
+      Consumer<SignedTransaction> beforeSending) {
+    try {
+      boolean upto = payment.scheme().equals("upto");
+      Authorization authorization = Payload.fromJson(payment.payload(), upto).authorization();
+      Optional<ApprovalSponsoring> approval = approval(payment, authorization, requirements);
+      if (approval.isPresent()
+          && allowance(authorization.token(), authorization.from())
+                  .compareTo(authorization.amount())
+              < 0) {
+        sponsor.approve(authorization.from(), approval.get());
+      }
+    } catch (PaymentRefusedException e) {
+      return new Settlement.Failed(e.why());
+    } catch (MalformedPaymentException e) {
+      return new Settlement.Failed(new Refusal("invalid_payload", e.getMessage()));
+    } catch (RefusedException e) {
+      return new Settlement.Failed(
+          new Refusal("erc20_approval_broadcast_failed", String.valueOf(e.getMessage())));
+    } catch (UnreachableException e) {
+      return new Settlement.Failed(
+          new Refusal("unexpected_settle_error", "the chain is out of reach: " + e.getMessage()));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return new Settlement.Failed(new Refusal("unexpected_settle_error", "interrupted"));
+    }
+    return super.settle(payment, requirements, beforeSending);
   }
 
   private static byte[] digest(Authorization authorization, PaymentRequirements requirements)
@@ -124,7 +212,8 @@ public abstract class Permit2Guards extends EvmFacilitator {
             "permit2_allowance_required",
             "the payer has not allowed Permit2 to move this token: approve "
                 + Permit2Types.PERMIT2
-                + " once, or send an eip2612GasSponsoring permit along");
+                + " once, or send an eip2612GasSponsoring permit or an erc20ApprovalGasSponsoring"
+                + " approval along");
       }
     } catch (RefusedException e) {
       return new PaymentRefusedException(

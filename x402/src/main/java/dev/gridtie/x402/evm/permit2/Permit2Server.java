@@ -2,8 +2,8 @@ package dev.gridtie.x402.evm.permit2;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmCharge;
 import dev.gridtie.x402.evm.EvmToken;
-import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
@@ -17,7 +17,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param maxTimeoutSeconds how long a payment made now must stay valid
  */
 public record Permit2Server(EvmToken token, EvmAddress payTo, long maxTimeoutSeconds)
-    implements ChargeScheme {
+    implements EvmCharge {
 
   @Override
   public String scheme() {
@@ -54,20 +54,5 @@ public record Permit2Server(EvmToken token, EvmAddress payTo, long maxTimeoutSec
   @Override
   public String payer(PaymentPayload payment) throws MalformedPaymentException {
     return Permit2Types.Payload.fromJson(payment.payload(), false).authorization().from().lower();
-  }
-
-  @Override
-  public String network() {
-    return token.network();
-  }
-
-  @Override
-  public String asset() {
-    return token.address().toString();
-  }
-
-  @Override
-  public int decimals() {
-    return token.decimals();
   }
 }

@@ -46,7 +46,7 @@ public final class UptoFacilitator extends Permit2Guards {
   }
 
   @Override
-  protected String requireValid(PaymentPayload payment, PaymentRequirements requirements)
+  protected Verdict.Valid requireValid(PaymentPayload payment, PaymentRequirements requirements)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     requireScheme("upto", "invalid_upto_evm_scheme", payment, requirements);
     requireNetwork("invalid_upto_evm_network_mismatch", payment, requirements);
@@ -63,7 +63,7 @@ public final class UptoFacilitator extends Permit2Guards {
               + ", whose key is not here; sign for extra.facilitatorAddress");
     }
     requireSettleable(payment, payload, requirements);
-    return authorization.from().toString();
+    return new Verdict.Valid(authorization.from().toString());
   }
 
   @Override

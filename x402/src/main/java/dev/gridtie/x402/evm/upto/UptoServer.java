@@ -2,9 +2,9 @@ package dev.gridtie.x402.evm.upto;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.EvmCharge;
 import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.permit2.Permit2Types;
-import dev.gridtie.x402.server.ChargeScheme;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
@@ -20,7 +20,7 @@ import tools.jackson.databind.node.ObjectNode;
  */
 public record UptoServer(
     EvmToken token, EvmAddress payTo, EvmAddress facilitator, long maxTimeoutSeconds)
-    implements ChargeScheme {
+    implements EvmCharge {
 
   @Override
   public String scheme() {
@@ -60,22 +60,7 @@ public record UptoServer(
   }
 
   @Override
-  public boolean isMetered() {
-    return true;
-  }
-
-  @Override
-  public String network() {
-    return token.network();
-  }
-
-  @Override
-  public String asset() {
-    return token.address().toString();
-  }
-
-  @Override
-  public int decimals() {
-    return token.decimals();
+  public Timing timing() {
+    return Timing.AFTER;
   }
 }

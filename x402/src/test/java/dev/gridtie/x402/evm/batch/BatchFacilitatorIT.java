@@ -24,6 +24,7 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -85,7 +86,10 @@ class BatchFacilitatorIT {
             InstantSource.system());
     facilitator =
         new BatchFacilitator(
-            rpc, new Settler(rpc, senders, Duration.ofSeconds(5)), InstantSource.system());
+            rpc,
+            new Settler(rpc, senders, Duration.ofSeconds(5)),
+            authorizer,
+            InstantSource.system());
     client = new BatchClient(payer, payer, InstantSource.system(), RANDOM);
     asked = asked(LocalChain.USDC, "eip3009", 900);
     channel = client.channel(asked, new byte[32]);
@@ -149,9 +153,12 @@ class BatchFacilitatorIT {
         BigInteger.valueOf(total));
   }
 
-  private Settlement claimed(List<Claim> claims) {
-    byte[] digest = BatchTypes.claimBatchDigest(claims, LocalChain.CHAIN_ID);
-    return facilitator.claim(claims, authorizer.sign(digest), t -> {});
+  private Settlement claimed(List<Claim> claims) throws Exception {
+    return settle(new BatchDeed.ClaimMany(claims, Optional.empty()));
+  }
+
+  private Settlement settle(BatchDeed deed) throws Exception {
+    return facilitator.settle(deed, LocalChain.CHAIN_ID, t -> {});
   }
 
   @Test
@@ -169,12 +176,12 @@ class BatchFacilitatorIT {
     assertThat(claimed(List.of(claim(last, 750)))).isInstanceOf(Settlement.Settled.class);
     assertThat(state().totalClaimed()).isEqualTo(BigInteger.valueOf(750));
     assertThat(chain.usdc(receiver)).isZero();
-    assertThat(facilitator.payOut(receiver, LocalChain.USDC, t -> {}))
+    assertThat(settle(new BatchDeed.PayOut(receiver, LocalChain.USDC)))
         .isInstanceOf(Settlement.Settled.class);
     assertThat(chain.usdc(receiver)).isEqualTo(BigInteger.valueOf(750));
     // Again: nothing is taken twice.
     assertThat(claimed(List.of(claim(last, 750)))).isInstanceOf(Settlement.Settled.class);
-    assertThat(facilitator.payOut(receiver, LocalChain.USDC, t -> {}))
+    assertThat(settle(new BatchDeed.PayOut(receiver, LocalChain.USDC)))
         .isInstanceOf(Settlement.Settled.class);
     assertThat(chain.usdc(receiver)).isEqualTo(BigInteger.valueOf(750));
     // What is left goes back.
@@ -182,11 +189,25 @@ class BatchFacilitatorIT {
         BatchTypes.refundDigest(
             channel.id(LocalChain.CHAIN_ID), BigInteger.ZERO, DEPOSIT, LocalChain.CHAIN_ID);
     assertThat(
-            facilitator.refund(channel, DEPOSIT, BigInteger.ZERO, authorizer.sign(refund), t -> {}))
+            settle(
+                new BatchDeed.GiveBack(
+                    channel,
+                    DEPOSIT,
+                    BigInteger.ZERO,
+                    List.of(),
+                    Optional.of(authorizer.sign(refund)),
+                    Optional.empty())))
         .isInstanceOf(Settlement.Settled.class);
     assertThat(chain.usdc(payer.address())).isEqualTo(BigInteger.valueOf(1_000_000 - 750));
     assertThat(
-            facilitator.refund(channel, DEPOSIT, BigInteger.ZERO, authorizer.sign(refund), t -> {}))
+            settle(
+                new BatchDeed.GiveBack(
+                    channel,
+                    DEPOSIT,
+                    BigInteger.ZERO,
+                    List.of(),
+                    Optional.of(authorizer.sign(refund)),
+                    Optional.empty())))
         .as("a refund's nonce is used once")
         .isInstanceOf(Settlement.Failed.class);
   }
@@ -202,7 +223,10 @@ class BatchFacilitatorIT {
         .isInstanceOf(Settlement.Settled.class);
     assertThat(state().balance()).isEqualTo(DEPOSIT);
     assertThat(facilitator.settle(payment(deposit), asked, t -> {}))
-        .isInstanceOf(Settlement.Failed.class);
+        .as("what has arrived need not be brought")
+        .isInstanceOfSatisfying(
+            Settlement.Settled.class, s -> assertThat(s.transaction()).isEmpty());
+    assertThat(refusal(deposit)).isEqualTo("valid");
     assertThat(state().balance()).isEqualTo(DEPOSIT);
   }
 
@@ -212,7 +236,10 @@ class BatchFacilitatorIT {
     assertThat(facilitator.settle(payment(deposit), asked, t -> {}))
         .isInstanceOf(Settlement.Settled.class);
     assertThat(facilitator.settle(payment(deposit), asked, t -> {}))
-        .isInstanceOf(Settlement.Failed.class);
+        .as("what has arrived need not be brought")
+        .isInstanceOfSatisfying(
+            Settlement.Settled.class, s -> assertThat(s.transaction()).isEmpty());
+    assertThat(refusal(deposit)).isEqualTo("valid");
     assertThat(state().balance()).isEqualTo(DEPOSIT);
   }
 
@@ -341,7 +368,7 @@ class BatchFacilitatorIT {
     // Too late for what was not claimed: the channel is empty.
     assertThat(claimed(List.of(claim(voucher(5_000), 6_000))))
         .isInstanceOf(Settlement.Failed.class);
-    assertThat(facilitator.payOut(receiver, LocalChain.USDC, t -> {}))
+    assertThat(settle(new BatchDeed.PayOut(receiver, LocalChain.USDC)))
         .isInstanceOf(Settlement.Settled.class);
     assertThat(chain.usdc(receiver)).isEqualTo(BigInteger.valueOf(5_000));
   }
@@ -358,12 +385,56 @@ class BatchFacilitatorIT {
       claims.add(claim(voucher(0), 1 + i));
     }
     assertThat(claimed(claims)).isInstanceOf(Settlement.Settled.class);
-    assertThat(facilitator.payOut(receiver, LocalChain.USDC, t -> {}))
+    assertThat(settle(new BatchDeed.PayOut(receiver, LocalChain.USDC)))
         .isInstanceOf(Settlement.Settled.class);
     assertThat(chain.usdc(receiver)).isEqualTo(BigInteger.valueOf(20 * 21 / 2));
     // Somebody else's signature over the same claims takes nothing.
     byte[] digest = BatchTypes.claimBatchDigest(claims, LocalChain.CHAIN_ID);
-    assertThat(facilitator.claim(claims, EvmKey.random(RANDOM).sign(digest), t -> {}))
+    assertThat(
+            settle(
+                new BatchDeed.ClaimMany(claims, Optional.of(EvmKey.random(RANDOM).sign(digest)))))
         .isInstanceOf(Settlement.Failed.class);
+  }
+
+  /**
+   * Printed for docs/benchmarks: what a thousand requests cost in gas, by how channels are used.
+   */
+  @Test
+  void manyRequestsShareTheGasOfOneTransaction() throws Exception {
+    long alone = 0;
+    for (int channels : new int[] {1, 10, 100}) {
+      List<Claim> claims = new ArrayList<>();
+      long deposits = 0;
+      for (int i = 0; i < channels; i++) {
+        payer = EvmKey.random(RANDOM);
+        chain.mint(payer.address(), DEPOSIT);
+        client = new BatchClient(payer, payer, InstantSource.system(), RANDOM);
+        channel = client.channel(asked, new byte[32]);
+        Payload deposit = client.deposit(asked, channel, BigInteger.ZERO, DEPOSIT);
+        deposits += gas(facilitator.settle(payment(deposit), asked, t -> {}));
+        claims.add(claim(voucher(0), 900));
+      }
+      long claimed = gas(claimed(claims));
+      long paidOut = gas(settle(new BatchDeed.PayOut(receiver, LocalChain.USDC)));
+      System.out.printf(
+          "%d channels: deposit %d gas each, claim %d each, payout %d%n",
+          channels, deposits / channels, claimed / channels, paidOut);
+      if (channels == 1) {
+        alone = claimed;
+      } else {
+        assertThat(claimed / channels).as("together they cost less each").isLessThan(alone);
+      }
+    }
+  }
+
+  private static long gas(Settlement settlement) throws Exception {
+    assertThat(settlement).isInstanceOf(Settlement.Settled.class);
+    String hash = ((Settlement.Settled) settlement).transaction();
+    return Long.decode(
+        chain
+            .raw()
+            .ask("eth_getTransactionReceipt", Json.trusted("\"" + hash + "\""))
+            .path("gasUsed")
+            .asString());
   }
 }

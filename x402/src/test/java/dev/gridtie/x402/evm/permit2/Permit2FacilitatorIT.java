@@ -2,6 +2,7 @@ package dev.gridtie.x402.evm.permit2;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.testkit.FaultyProxy;
 import dev.gridtie.x402.evm.Abi;
@@ -31,7 +32,9 @@ import java.security.SecureRandom;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -43,6 +46,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.web3j.crypto.Credentials;
+import org.web3j.crypto.RawTransaction;
+import org.web3j.crypto.TransactionEncoder;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -361,6 +367,146 @@ class Permit2FacilitatorIT {
                           .isInstanceOf(Settlement.Settled.class)))
           .isEqualTo(PRICE);
     }
+  }
+
+  private final Map<EvmAddress, Credentials> credentials = new HashMap<>();
+
+  /** A key that can sign transactions here, too. */
+  private EvmKey sending() {
+    byte[] secret = new byte[32];
+    random.nextBytes(secret);
+    EvmKey key = EvmKey.of(Hex.encode(secret));
+    credentials.put(key.address(), Credentials.create(Hex.encode(secret)));
+    return key;
+  }
+
+  /**
+   * A payment by somebody without gas or allowance, with its signed approval; the info may be
+   * changed.
+   */
+  private PaymentPayload withApproval(
+      PaymentPayload bare,
+      EvmKey signer,
+      EvmAddress token,
+      byte[] data,
+      long gas,
+      String... changed)
+      throws Exception {
+    RawTransaction approve =
+        RawTransaction.createTransaction(
+            LocalChain.CHAIN_ID,
+            BigInteger.ZERO,
+            BigInteger.valueOf(gas),
+            token.toString(),
+            BigInteger.ZERO,
+            Hex.encode(data),
+            BigInteger.ONE,
+            BigInteger.valueOf(3_000_000_000L));
+    byte[] raw = TransactionEncoder.signMessage(approve, credentials.get(signer.address()));
+    ObjectNode message = (ObjectNode) bare.raw().deepCopy();
+    ObjectNode info =
+        message.putObject("extensions").putObject(ApprovalSponsoring.KEY).putObject("info");
+    info.put("from", buyer.address().toString());
+    info.put("asset", token.toString());
+    info.put("spender", Permit2Types.PERMIT2.toString());
+    info.put("amount", BigInteger.TWO.pow(256).subtract(BigInteger.ONE).toString());
+    info.put("signedTransaction", Hex.encode(raw)).put("version", "1");
+    if (changed.length == 2) {
+      info.put(changed[0], changed[1]);
+    }
+    return PaymentPayload.fromJson(message);
+  }
+
+  private static byte[] approve(EvmAddress spender) {
+    return Abi.call(
+        "approve(address,uint256)",
+        Abi.word(spender),
+        Abi.word(BigInteger.TWO.pow(256).subtract(BigInteger.ONE)));
+  }
+
+  @Test
+  void aSignedApprovalComesAlongAndItsGasIsPaid() throws Exception {
+    byte[] approval = approve(Permit2Types.PERMIT2);
+    for (boolean metered : new boolean[] {false, true}) {
+      buyer = sending();
+      chain.mint(buyer.address(), PRICE);
+      PaymentPayload bare = metered ? payUpto() : payExact();
+      PaymentScheme scheme = metered ? upto : exact;
+      PaymentRequirements asked = metered ? uptoAsked : exactAsked;
+      assertThat(refusal(scheme, bare, asked)).isEqualTo("permit2_allowance_required");
+      PaymentPayload payment = withApproval(bare, buyer, LocalChain.USDC, approval, 80_000);
+      assertThat(refusal(scheme, payment, asked)).isEqualTo("valid");
+      assertThat(
+              earned(
+                  () ->
+                      assertThat(scheme.settle(payment, asked, t -> {}))
+                          .isInstanceOf(Settlement.Settled.class)))
+          .isEqualTo(PRICE);
+      assertThat(earned(() -> scheme.settle(payment, asked, t -> {}))).isZero();
+    }
+  }
+
+  @Test
+  void anApprovalThatIsNotThePayersForThisCoinIsRefused() throws Exception {
+    buyer = sending();
+    chain.mint(buyer.address(), PRICE);
+    PaymentPayload bare = payExact();
+    byte[] good = approve(Permit2Types.PERMIT2);
+    EvmAddress other = EvmKey.random(random).address();
+    byte[] transfer = Abi.call("transfer(address,uint256)", Abi.word(other), Abi.word(PRICE));
+    EvmAddress usdc = LocalChain.USDC;
+    Map<String, PaymentPayload> wrong =
+        Map.ofEntries(
+            Map.entry(
+                "erc20_approval_tx_signer_mismatch",
+                withApproval(bare, sending(), usdc, good, 80_000)),
+            Map.entry(
+                "erc20_approval_tx_wrong_spender",
+                withApproval(bare, buyer, usdc, approve(other), 80_000)),
+            Map.entry(
+                "erc20_approval_tx_wrong_selector",
+                withApproval(bare, buyer, usdc, transfer, 80_000)),
+            Map.entry(
+                "erc20_approval_tx_invalid_calldata",
+                withApproval(bare, buyer, usdc, good, 5_000_000)),
+            Map.entry(
+                "erc20_approval_tx_wrong_target",
+                withApproval(bare, buyer, other, good, 80_000, "asset", usdc.toString())),
+            Map.entry(
+                "erc20_approval_from_mismatch",
+                withApproval(bare, buyer, usdc, good, 80_000, "from", other.toString())),
+            Map.entry(
+                "erc20_approval_asset_mismatch",
+                withApproval(bare, buyer, usdc, good, 80_000, "asset", other.toString())),
+            Map.entry(
+                "erc20_approval_spender_not_permit2",
+                withApproval(bare, buyer, usdc, good, 80_000, "spender", other.toString())),
+            Map.entry(
+                "erc20_approval_tx_parse_failed",
+                withApproval(bare, buyer, usdc, good, 80_000, "signedTransaction", "0x0102")),
+            Map.entry(
+                "invalid_erc20_approval_extension_format",
+                withApproval(bare, buyer, usdc, good, 80_000, "signedTransaction", "hello")));
+    for (var one : wrong.entrySet()) {
+      assertThat(refusal(exact, one.getValue(), exactAsked)).isEqualTo(one.getKey());
+    }
+    // Gas is given to a payer once a day: what it does with it is not ours to say.
+    PaymentPayload payment = withApproval(bare, buyer, usdc, good, 80_000);
+    assertThat(exact.settle(payment, exactAsked, t -> {})).isInstanceOf(Settlement.Settled.class);
+    chain.as(
+        buyer.address(),
+        usdc,
+        Abi.call(
+            "approve(address,uint256)", Abi.word(Permit2Types.PERMIT2), Abi.word(BigInteger.ZERO)));
+    chain.mint(buyer.address(), PRICE);
+    chain
+        .raw()
+        .ask(
+            "anvil_setBalance",
+            Json.trusted("\"" + buyer.address() + "\""),
+            Json.trusted("\"0x0\""));
+    assertThat(refusal(exact, withApproval(payExact(), buyer, usdc, good, 80_000), exactAsked))
+        .isIn("erc20_approval_broadcast_failed", "erc20_approval_tx_failed");
   }
 
   @Test
