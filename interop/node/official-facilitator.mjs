@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { x402Facilitator } from "@x402/core/facilitator";
 import { toFacilitatorEvmSigner } from "@x402/evm";
 import { ExactEvmScheme as ExactFacilitator } from "@x402/evm/exact/facilitator";
+import { BatchSettlementEvmScheme as BatchFacilitator } from "@x402/evm/batch-settlement/facilitator";
 import { UptoEvmScheme as UptoFacilitator } from "@x402/evm/upto/facilitator";
 import { createWalletClient, http, publicActions } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
@@ -26,6 +27,7 @@ export async function startOfficialFacilitator(rpc, key) {
   const facilitator = new x402Facilitator();
   facilitator.register(NETWORK, new ExactFacilitator(signer));
   facilitator.register(NETWORK, new UptoFacilitator(signer));
+  facilitator.register(NETWORK, new BatchFacilitator(signer, account));
   const server = createServer(async (request, response) => {
     let body = "";
     for await (const part of request) body += part;

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { decodePaymentRequiredHeader, decodePaymentResponseHeader, encodePaymentSignatureHeader } from "@x402/core/http";
 import { ExactEvmScheme } from "@x402/evm";
+import { BatchSettlementEvmScheme, signVoucher } from "@x402/evm/batch-settlement/client";
 import { UptoEvmScheme } from "@x402/evm/upto/client";
 import { createSIWxPayload, encodeSIWxHeader } from "@x402/extensions/sign-in-with-x";
 import { createPublicClient, http } from "viem";
@@ -40,6 +41,14 @@ try {
     const { payload } = await scheme.createPaymentPayload(2, accepted);
     return { "PAYMENT-SIGNATURE": encodePaymentSignatureHeader({ x402Version: 2, payload, resource: required.resource, accepted }) };
   };
+  // A channel with enough in it; the same request costs the same each time, so that vouchers can be signed beforehand.
+  const channeled = required.accepts.find((a) => a.scheme === "batch-settlement");
+  const needed = BigInt(channeled.amount) * BigInt(WARM_UP + ROUNDS * REQUESTS + 2);
+  const { payload: opened } = await new BatchSettlementEvmScheme(account, { depositStrategy: () => needed.toString() }).createPaymentPayload(2, channeled);
+  const deposited = await ask({ "PAYMENT-SIGNATURE": encodePaymentSignatureHeader({ x402Version: 2, payload: opened, resource: required.resource, accepted: channeled }) });
+  const bill = decodePaymentResponseHeader((await deposited.text()).match(/^: PAYMENT-RESPONSE (\S+)$/m)[1]);
+  const cost = BigInt(bill.extra.chargedAmount);
+  let used = cost;
   const ways = {
     "by key": async () => ({ Authorization: `Bearer ${key}` }),
     "exact by EIP-3009": payer(required.accepts.find((a) => a.scheme === "exact" && !permit2(a)), new ExactEvmScheme(account)),
@@ -48,6 +57,12 @@ try {
       const extension = (await wanted()).extensions["sign-in-with-x"];
       const info = { ...extension.info, ...extension.supportedChains.find((c) => c.type === "eip191") };
       return { "SIGN-IN-WITH-X": encodeSIWxHeader(await createSIWxPayload(info, account, url)) };
+    },
+    "from a channel": async () => {
+      used += cost;
+      const voucher = await signVoucher(account, opened.voucher.channelId, (used - cost + BigInt(channeled.amount)).toString(), channeled.network);
+      const payload = { type: "voucher", channelConfig: opened.channelConfig, voucher };
+      return { "PAYMENT-SIGNATURE": encodePaymentSignatureHeader({ x402Version: 2, payload, resource: required.resource, accepted: channeled }) };
     },
     upto: payer(required.accepts.find((a) => a.scheme === "upto"), new UptoEvmScheme(account)),
   };
