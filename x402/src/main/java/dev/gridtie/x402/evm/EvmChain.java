@@ -35,6 +35,27 @@ public interface EvmChain {
       BigInteger feeWei,
       List<Log> logs) {}
 
+  /** What a call would do: its result, or why it would be refused. */
+  sealed interface Trial {
+    record Done(byte[] result) implements Trial {}
+
+    record Refused(RefusedException why) implements Trial {}
+
+    /** The result, or the refusal thrown. */
+    default byte[] orThrow() throws RefusedException {
+      return switch (this) {
+        case Done d -> d.result();
+        case Refused r -> throw r.why();
+      };
+    }
+  }
+
+  /** A call without a transaction. */
+  record Question(EvmAddress from, EvmAddress to, byte[] data) {}
+
+  /** An account's code, and what a call would do, asked together. */
+  record Glance(byte[] code, Trial trial) {}
+
   long chainId() throws UnreachableException, RefusedException;
 
   Block latestBlock() throws UnreachableException, RefusedException;
@@ -42,8 +63,20 @@ public interface EvmChain {
   byte[] code(EvmAddress address) throws UnreachableException, RefusedException;
 
   /** Runs a call without a transaction; {@link RefusedException} carries the reason of a revert. */
-  byte[] call(EvmAddress from, EvmAddress to, byte[] data)
+  byte[] call(Question question) throws UnreachableException, RefusedException;
+
+  /** {@link #call(Question)}. */
+  default byte[] call(EvmAddress from, EvmAddress to, byte[] data)
+      throws UnreachableException, RefusedException {
+    return call(new Question(from, to, data));
+  }
+
+  /** {@link #code} and {@link #call} in one exchange, where the chain's server can do that. */
+  Glance glance(EvmAddress account, Question question)
       throws UnreachableException, RefusedException;
+
+  /** Several calls in one exchange, where the chain's server can do that; in their order. */
+  List<Trial> callAll(List<Question> questions) throws UnreachableException;
 
   BigInteger estimateGas(EvmAddress from, EvmAddress to, byte[] data)
       throws UnreachableException, RefusedException;

@@ -46,15 +46,53 @@ public final class JsonRpcChain implements EvmChain {
   }
 
   @Override
-  public byte[] call(EvmAddress from, EvmAddress to, byte[] data)
+  public byte[] call(Question question) throws UnreachableException, RefusedException {
+    return bytes(ask("eth_call", transaction(question), "latest"));
+  }
+
+  @Override
+  public List<Trial> callAll(List<Question> questions) throws UnreachableException {
+    List<Trial> trials = new ArrayList<>();
+    for (JsonRpc.Answered answer :
+        rpc.askAll(questions.stream().map(JsonRpcChain::calling).toList())) {
+      trials.add(trial(answer));
+    }
+    return trials;
+  }
+
+  private static JsonRpc.Call calling(Question question) {
+    return new JsonRpc.Call("eth_call", transaction(question), "latest");
+  }
+
+  @Override
+  public Glance glance(EvmAddress account, Question question)
       throws UnreachableException, RefusedException {
-    return bytes(ask("eth_call", transaction(from, to, data), "latest"));
+    List<JsonRpc.Answered> answers =
+        rpc.askAll(
+            List.of(new JsonRpc.Call("eth_getCode", account.lower(), "latest"), calling(question)));
+    return new Glance(bytes(result(answers.get(0))), trial(answers.get(1)));
+  }
+
+  private static Trial trial(JsonRpc.Answered answer) throws UnreachableException {
+    try {
+      return new Trial.Done(bytes(result(answer)));
+    } catch (RefusedException e) {
+      return new Trial.Refused(e);
+    }
+  }
+
+  private static JsonNode result(JsonRpc.Answered answer) throws RefusedException {
+    try {
+      return answer.orThrow();
+    } catch (JsonRpc.ErrorException e) {
+      throw new RefusedException(String.valueOf(e.getMessage()));
+    }
   }
 
   @Override
   public BigInteger estimateGas(EvmAddress from, EvmAddress to, byte[] data)
       throws UnreachableException, RefusedException {
-    return quantity(ask("eth_estimateGas", transaction(from, to, data)));
+    return quantity(ask("eth_estimateGas", transaction(new Question(from, to, data))));
   }
 
   @Override
@@ -143,11 +181,11 @@ public final class JsonRpcChain implements EvmChain {
     return logs;
   }
 
-  private static ObjectNode transaction(EvmAddress from, EvmAddress to, byte[] data) {
+  private static ObjectNode transaction(Question question) {
     ObjectNode call = Json.object();
-    call.put("from", from.lower());
-    call.put("to", to.lower());
-    call.put("data", Hex.encode(data));
+    call.put("from", question.from().lower());
+    call.put("to", question.to().lower());
+    call.put("data", Hex.encode(question.data()));
     return call;
   }
 

@@ -1,7 +1,10 @@
 package dev.gridtie.x402.evm;
 
 import dev.gridtie.base.Hex;
+import dev.gridtie.x402.evm.EvmChain.Glance;
+import dev.gridtie.x402.evm.EvmChain.Question;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.EvmChain.Trial;
 import dev.gridtie.x402.facilitator.PaymentRefusedException;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import java.util.Arrays;
@@ -18,6 +21,11 @@ public final class PayerSignatures {
   /** The tail of a signature for a wallet that is not deployed yet (ERC-6492). */
   private static final byte[] ERC6492_TAIL =
       Hex.decode("0x6492649264926492649264926492649264926492649264926492649264926492");
+
+  /** A payment's call, made when it is known that the payer's key has signed it. */
+  public interface PaymentCall {
+    Question question() throws PaymentRefusedException;
+  }
 
   private final EvmChain chain;
   private final EvmAddress asking;
@@ -39,21 +47,50 @@ public final class PayerSignatures {
   public boolean require(EvmAddress payer, byte[] digest, byte[] signature, String code)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     boolean contract = chain.code(payer).length > 0;
+    boolean valid =
+        contract ? isValidEip1271(payer, digest, signature) : isByKey(payer, digest, signature);
     if (!contract && isUndeployed(signature)) {
       throw new PaymentRefusedException(
           "eip6492_factory_not_allowed",
           "wallets that are not deployed yet are not taken: deploy it first");
     }
-    boolean valid =
-        contract
-            ? isValidEip1271(payer, digest, signature)
-            : Signatures.recover(digest, signature).equals(Optional.of(payer));
+    requireValid(valid, code);
+    return contract;
+  }
+
+  /**
+   * Requires that the payer signed the digest, and tries what its payment would do in the same
+   * exchange with the chain. That is only asked where the signature is one by the payer's key.
+   *
+   * @param code of the refusal where not
+   * @param payment the call that would move it where the payer is no contract
+   * @return what it would do; empty where the payer is a contract
+   */
+  public Optional<Trial> requireAndTry(
+      EvmAddress payer, byte[] digest, byte[] signature, String code, PaymentCall payment)
+      throws PaymentRefusedException, UnreachableException, RefusedException {
+    if (!isByKey(payer, digest, signature)) {
+      boolean unused = require(payer, digest, signature, code); // a contract, or refused
+      return Optional.empty();
+    }
+    Glance glance = chain.glance(payer, payment.question());
+    if (glance.code().length == 0) {
+      return Optional.of(glance.trial());
+    }
+    requireValid(isValidEip1271(payer, digest, signature), code);
+    return Optional.empty();
+  }
+
+  private static boolean isByKey(EvmAddress payer, byte[] digest, byte[] signature) {
+    return Signatures.recover(digest, signature).equals(Optional.of(payer));
+  }
+
+  private static void requireValid(boolean valid, String code) throws PaymentRefusedException {
     if (!valid) {
       throw new PaymentRefusedException(
           code,
           "the signature is not the payer's over this authorisation (65 bytes, low s, v 27 or 28)");
     }
-    return contract;
   }
 
   private static boolean isUndeployed(byte[] signature) {

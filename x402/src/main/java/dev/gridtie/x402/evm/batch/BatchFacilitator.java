@@ -9,7 +9,9 @@ import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.EvmChain.Question;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.EvmChain.Trial;
 import dev.gridtie.x402.evm.EvmFacilitator;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.EvmKey;
@@ -100,8 +102,7 @@ public final class BatchFacilitator extends EvmFacilitator {
       Payload.Deposit deposit, PaymentRequirements requirements, long chainId)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     try {
-      requireDeposit(deposit, requirements, chainId);
-      simulate(deposit);
+      simulate(deposit, requireDeposit(deposit, requirements, chainId));
       return true;
     } catch (PaymentRefusedException e) {
       if (hasArrived(deposit)) {
@@ -169,18 +170,23 @@ public final class BatchFacilitator extends EvmFacilitator {
                 P + "voucher_signature");
   }
 
-  private void requireDeposit(
+  /** Says what it would do, where that was asked along. */
+  private Optional<Trial> requireDeposit(
       Payload.Deposit deposit, PaymentRequirements requirements, long chainId)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     EvmAddress token = requireToken(requirements);
-    switch (deposit.authorization()) {
-      case Authorization.Erc3009 a -> requireErc3009(deposit, a, requirements, chainId);
-      case Authorization.Permit2 a -> requirePermit2(deposit, a, chainId);
-    }
+    Optional<Trial> trial =
+        switch (deposit.authorization()) {
+          case Authorization.Erc3009 a -> requireErc3009(deposit, a, requirements, chainId);
+          case Authorization.Permit2 a -> requirePermit2(deposit, a, chainId);
+        };
     String least = Json.text(requirements.extra(), "minDeposit");
     if (least != null && deposit.amount().compareTo(new BigInteger(least)) < 0) {
       throw new PaymentRefusedException(
           P + "deposit_below_min_deposit", "deposit at least " + least + " atomic units");
+    }
+    if (trial.isPresent() && trial.get() instanceof Trial.Done) {
+      return trial; // it holds enough, or this would have been refused
     }
     BigInteger balance = balance(token, deposit.config().payer());
     if (balance.compareTo(deposit.amount()) < 0) {
@@ -188,9 +194,10 @@ public final class BatchFacilitator extends EvmFacilitator {
           P + "insufficient_balance",
           "the payer holds " + balance + " atomic units, and deposits " + deposit.amount());
     }
+    return trial;
   }
 
-  private void requireErc3009(
+  private Optional<Trial> requireErc3009(
       Payload.Deposit deposit,
       Authorization.Erc3009 a,
       PaymentRequirements requirements,
@@ -215,17 +222,18 @@ public final class BatchFacilitator extends EvmFacilitator {
             a.validAfter(),
             a.validBefore(),
             Authorization.Erc3009.nonce(config.id(chainId), a.salt()));
-    boolean unused =
-        signatures()
-            .require(
-                config.payer(),
-                Eip712.digest(
-                    Eip712.domainSeparator(name, version, chainId, config.token()), structHash),
-                a.signature(),
-                P + "receive_authorization_signature");
+    return signatures()
+        .requireAndTry(
+            config.payer(),
+            Eip712.digest(
+                Eip712.domainSeparator(name, version, chainId, config.token()), structHash),
+            a.signature(),
+            P + "receive_authorization_signature",
+            () -> depositing(deposit));
   }
 
-  private void requirePermit2(Payload.Deposit deposit, Authorization.Permit2 a, long chainId)
+  private Optional<Trial> requirePermit2(
+      Payload.Deposit deposit, Authorization.Permit2 a, long chainId)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     ChannelConfig config = deposit.config();
     if (!a.from().equals(config.payer())) {
@@ -256,16 +264,23 @@ public final class BatchFacilitator extends EvmFacilitator {
     byte[] digest =
         Authorization.Permit2.digest(
             a.token(), a.amount(), a.nonce(), a.deadline(), a.channelId(), chainId);
-    boolean unused =
-        signatures()
-            .require(config.payer(), digest, a.signature(), P + "permit2_invalid_signature");
+    return signatures()
+        .requireAndTry(
+            config.payer(),
+            digest,
+            a.signature(),
+            P + "permit2_invalid_signature",
+            () -> depositing(deposit));
   }
 
-  private void simulate(Payload.Deposit deposit)
+  private Question depositing(Payload.Deposit deposit) {
+    return new Question(senders().first(), BatchTypes.BATCH, BatchCalls.deposit(deposit));
+  }
+
+  private void simulate(Payload.Deposit deposit, Optional<Trial> trial)
       throws PaymentRefusedException, UnreachableException {
     try {
-      byte[] unused =
-          chain().call(senders().first(), BatchTypes.BATCH, BatchCalls.deposit(deposit));
+      byte[] unused = trial.isPresent() ? trial.get().orThrow() : chain().call(depositing(deposit));
     } catch (RefusedException e) {
       boolean permit2 = deposit.authorization() instanceof Authorization.Permit2;
       if (permit2 && !isAllowed(deposit)) {

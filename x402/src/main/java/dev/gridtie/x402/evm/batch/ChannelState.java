@@ -5,12 +5,15 @@ import dev.gridtie.base.Json;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.EvmChain.Question;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.EvmChain.Trial;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import java.math.BigInteger;
 import java.util.Arrays;
+import java.util.List;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -32,9 +35,15 @@ public record ChannelState(
   /** Asks the chain. */
   public static ChannelState of(EvmChain chain, EvmAddress asking, byte[] channelId)
       throws UnreachableException, RefusedException {
-    byte[] channel = call(chain, asking, "channels(bytes32)", channelId, 2);
-    byte[] withdrawal = call(chain, asking, "pendingWithdrawals(bytes32)", channelId, 2);
-    byte[] nonce = call(chain, asking, "refundNonce(bytes32)", channelId, 1);
+    List<Trial> answers =
+        chain.callAll(
+            List.of(
+                question(asking, "channels(bytes32)", channelId),
+                question(asking, "pendingWithdrawals(bytes32)", channelId),
+                question(asking, "refundNonce(bytes32)", channelId)));
+    byte[] channel = words(answers.get(0), 2);
+    byte[] withdrawal = words(answers.get(1), 2);
+    byte[] nonce = words(answers.get(2), 1);
     return new ChannelState(
         channelId,
         word(channel, 0),
@@ -43,10 +52,12 @@ public record ChannelState(
         word(nonce, 0));
   }
 
-  private static byte[] call(
-      EvmChain chain, EvmAddress asking, String method, byte[] channelId, int words)
-      throws UnreachableException, RefusedException {
-    byte[] answer = chain.call(asking, BatchTypes.BATCH, Abi.call(method, channelId));
+  private static Question question(EvmAddress asking, String method, byte[] channelId) {
+    return new Question(asking, BatchTypes.BATCH, Abi.call(method, channelId));
+  }
+
+  private static byte[] words(Trial trial, int words) throws RefusedException {
+    byte[] answer = trial.orThrow();
     if (answer.length != 32 * words) {
       throw new RefusedException("there is no batch settlement contract on this chain");
     }

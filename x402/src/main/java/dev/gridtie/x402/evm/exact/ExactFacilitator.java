@@ -4,7 +4,9 @@ import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.EvmChain.Question;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.EvmChain.Trial;
 import dev.gridtie.x402.evm.EvmFacilitator;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.Movement;
@@ -53,13 +55,18 @@ public final class ExactFacilitator extends EvmFacilitator {
     requireNetwork("invalid_exact_evm_network_mismatch", payment, requirements);
     Payload payload = payload(payment);
     Authorization authorization = payload.authorization();
-    boolean contract =
+    Optional<Trial> trial =
         signatures()
-            .require(
+            .requireAndTry(
                 authorization.from(),
                 Eip712.digest(domain, authorization.structHash()),
                 payload.signature(),
-                "invalid_exact_evm_signature");
+                "invalid_exact_evm_signature",
+                () ->
+                    new Question(
+                        senders().first(),
+                        EvmAddress.of(requirements.asset()),
+                        transferCall(payload, false)));
     requirePayee("invalid_exact_evm_recipient_mismatch", authorization.to(), requirements);
     requireWindow(
         authorization.validAfter(),
@@ -68,7 +75,7 @@ public final class ExactFacilitator extends EvmFacilitator {
         "invalid_exact_evm_payload_authorization_valid_before");
     requireAmount("invalid_exact_evm_authorization_value", authorization.value(), requirements);
     EvmAddress token = requireToken(requirements);
-    simulate(payload, token, requirements, domain, contract);
+    simulate(payload, token, requirements, domain, trial);
     return new Verdict.Valid(authorization.from().toString());
   }
 
@@ -93,10 +100,13 @@ public final class ExactFacilitator extends EvmFacilitator {
       EvmAddress token,
       PaymentRequirements requirements,
       byte[] domain,
-      boolean contract)
+      Optional<Trial> trial)
       throws PaymentRefusedException, UnreachableException {
     try {
-      chain().call(senders().first(), token, transferCall(payload, contract));
+      byte[] unused =
+          trial.isPresent()
+              ? trial.get().orThrow()
+              : chain().call(senders().first(), token, transferCall(payload, true));
     } catch (RefusedException e) {
       throw diagnose(payload.authorization(), token, requirements, domain, e);
     }

@@ -3,7 +3,9 @@ package dev.gridtie.x402.evm.permit2;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.EvmChain.Question;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.EvmChain.Trial;
 import dev.gridtie.x402.evm.EvmFacilitator;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.Settler;
@@ -68,15 +70,16 @@ public abstract class Permit2Guards extends EvmFacilitator {
           "the permit is for another token; pay in " + requirements.asset());
     }
     EvmAddress token = requireToken(requirements);
-    boolean unused =
+    Optional<Trial> trial =
         signatures()
-            .require(
+            .requireAndTry(
                 authorization.from(),
                 digest(authorization, requirements),
                 payload.signature(),
-                "invalid_permit2_signature");
+                "invalid_permit2_signature",
+                () -> settling(payment, payload));
     if (!approvesWithIt(payment, authorization, token, requirements)) {
-      simulate(payment, payload, token);
+      simulate(payment, payload, token, trial);
     }
   }
 
@@ -168,17 +171,28 @@ public abstract class Permit2Guards extends EvmFacilitator {
     }
   }
 
-  private void simulate(PaymentPayload payment, Payload payload, EvmAddress token)
-      throws PaymentRefusedException, UnreachableException {
+  /** The call that settles the whole of a permit. */
+  private Question settling(PaymentPayload payment, Payload payload)
+      throws PaymentRefusedException {
     Authorization authorization = payload.authorization();
     try {
-      EvmAddress from = authorization.witness().facilitator().orElse(senders().first());
-      byte[] call = settleCall(payment, payload, authorization.amount());
-      byte[] unused = chain().call(from, authorization.spender(), call);
+      return new Question(
+          authorization.witness().facilitator().orElse(senders().first()),
+          authorization.spender(),
+          settleCall(payment, payload, authorization.amount()));
     } catch (MalformedPaymentException e) {
       throw new PaymentRefusedException("invalid_payload", e.getMessage());
+    }
+  }
+
+  private void simulate(
+      PaymentPayload payment, Payload payload, EvmAddress token, Optional<Trial> trial)
+      throws PaymentRefusedException, UnreachableException {
+    try {
+      byte[] unused =
+          trial.isPresent() ? trial.get().orThrow() : chain().call(settling(payment, payload));
     } catch (RefusedException e) {
-      throw diagnose(authorization, token, e);
+      throw diagnose(payload.authorization(), token, e);
     }
   }
 
