@@ -416,6 +416,21 @@ class ChannelIT {
   }
 
   @Test
+  void aClaimThatIsTakenBackInAReorganisationIsMadeAgain() throws Exception {
+    gateway.close();
+    gateway = world.start(config("0.000001"));
+    asked(1);
+    BigInteger charged = line().charged();
+    eventually("paid out", () -> world.chain.usdc(world.operator.address()).equals(charged));
+    Thread.sleep(7_000); // so that the gateway has seen the blocks that are taken back
+    Object unused = world.chain.raw().ask("anvil_reorg", Json.trusted("2"), Json.array());
+    assertThat(state().totalClaimed()).isZero();
+    eventually("paid out again", () -> world.chain.usdc(world.operator.address()).equals(charged));
+    assertThat(state().totalClaimed()).isEqualTo(charged);
+    requireBalanced();
+  }
+
+  @Test
   void aPayerOnItsWayOutIsClaimedFromBeforeItIsGone() throws Exception {
     asked(1);
     asked(2);

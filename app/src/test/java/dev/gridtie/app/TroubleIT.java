@@ -6,9 +6,13 @@ import static dev.gridtie.app.TestGateway.code;
 import static dev.gridtie.app.TestGateway.eventually;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.testkit.FaultyProxy;
+import dev.gridtie.x402.evm.Abi;
+import dev.gridtie.x402.evm.EvmAddress;
+import dev.gridtie.x402.evm.local.LocalChain;
 import dev.gridtie.x402.wire.Headers;
 import java.io.IOException;
 import java.io.InputStream;
@@ -25,11 +29,15 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.node.ObjectNode;
 
 /** A chain or an engine that fails at the worst moment: charged at most once, and nothing lost. */
 class TroubleIT {
   private static final String SENT =
       "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x" + "00".repeat(32) + "\"}";
+
+  /** After this long the gateway has looked at the chain, in ms. */
+  private static final long LOOKED_AT = 7_000;
 
   @TempDir Path directory;
   private TestGateway world;
@@ -251,6 +259,53 @@ class TroubleIT {
     eventually(
         "the payment is on the chain again", () -> spent().equals(TestGateway.quoted(payment)));
     assertThat(world.ledgerPaid(world.buyer.address())).isEqualTo(spent());
+  }
+
+  @Test
+  void aReorganisationOfOneBlockIsNoticedWhileRunningAndThePaymentIsSentAgain() throws Exception {
+    String payment = world.sign(body);
+    HttpResponse<String> answer = pay(payment);
+    assertThat(answer.statusCode()).isEqualTo(200);
+    Thread.sleep(LOOKED_AT); // so that the gateway has seen the block that is taken back
+    Object unused = world.chain.raw().ask("anvil_reorg", Json.trusted("1"), Json.array());
+    eventually(
+        "the payment is on the chain again", () -> spent().equals(TestGateway.quoted(payment)));
+    eventually("it is known to be", () -> pay(payment).statusCode() == 200);
+    assertThat(pay(payment).body()).isEqualTo(answer.body());
+    assertThat(world.ledgerPaid(world.buyer.address())).isEqualTo(spent());
+  }
+
+  @Test
+  void aPayerWhoIsEmptyAfterAReorganisationIsALossInTheBooks() throws Exception {
+    EvmAddress buyer = world.buyer.address();
+    EvmAddress other = EvmAddress.of(world.chain.raw().ask("eth_accounts").path(0).asString());
+    world.chain.as(
+        buyer,
+        LocalChain.USDC,
+        Abi.call("approve(address,uint256)", Abi.word(other), Abi.word(TestGateway.FUNDS)));
+    String payment = world.sign(body);
+    assertThat(pay(payment).statusCode()).isEqualTo(200);
+    BigInteger charged = world.ledgerCharged(buyer);
+    Thread.sleep(LOOKED_AT); // so that the gateway has seen the block that is taken back
+    byte[] all =
+        Abi.call(
+            "transferFrom(address,address,uint256)",
+            Abi.word(buyer),
+            Abi.word(other),
+            Abi.word(TestGateway.FUNDS));
+    ObjectNode drain = Json.object().put("from", other.lower()).put("to", LocalChain.USDC.lower());
+    drain.put("data", Hex.encode(all)).put("gas", "0x30d40");
+    Object unused =
+        world
+            .chain
+            .raw()
+            .ask(
+                "anvil_reorg", Json.trusted("1"), Json.array().add(Json.array().add(drain).add(0)));
+    assertThat(world.chain.usdc(buyer)).isZero();
+    eventually("the loss is in the books", () -> world.sum("losses", "debits_posted").signum() > 0);
+    assertThat(world.chain.usdc(world.operator.address())).isZero();
+    assertThat(world.ledgerCharged(buyer)).isEqualTo(charged);
+    assertThat(pay(payment).statusCode()).isEqualTo(402);
   }
 
   @Test

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import dev.gridtie.base.Json;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -12,10 +13,12 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.util.List;
+import java.util.StringJoiner;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import tools.jackson.databind.JsonNode;
 
 /**
  * Stands between a program and a JSON-RPC server, sees every call, and does with it what a test
@@ -71,11 +74,8 @@ public final class FaultyProxy implements AutoCloseable {
 
   private void handle(HttpExchange exchange) throws IOException {
     try (exchange) {
-      byte[] body = exchange.getRequestBody().readAllBytes();
-      Matcher matcher = METHOD.matcher(new String(body, UTF_8));
-      String method = matcher.find() ? matcher.group(1) : "";
-      seen.add(method);
-      byte[] answer = fault.on(method, () -> forward(body)).getBytes(UTF_8);
+      String body = new String(exchange.getRequestBody().readAllBytes(), UTF_8);
+      byte[] answer = (body.startsWith("[") ? each(body) : one(body)).getBytes(UTF_8);
       exchange.getResponseHeaders().add("Content-Type", "application/json");
       exchange.sendResponseHeaders(200, answer.length);
       exchange.getResponseBody().write(answer);
@@ -84,11 +84,27 @@ public final class FaultyProxy implements AutoCloseable {
     }
   }
 
-  private String forward(byte[] body) throws IOException, InterruptedException {
+  private String one(String body) throws IOException, InterruptedException {
+    Matcher matcher = METHOD.matcher(body);
+    String method = matcher.find() ? matcher.group(1) : "";
+    seen.add(method);
+    return fault.on(method, () -> forward(body));
+  }
+
+  /** A batch (JSON-RPC 2.0 §6): each of its calls for itself. */
+  private String each(String batch) throws IOException, InterruptedException {
+    StringJoiner answers = new StringJoiner(",", "[", "]");
+    for (JsonNode call : Json.trusted(batch)) {
+      answers.add(one(Json.write(call)));
+    }
+    return answers.toString();
+  }
+
+  private String forward(String body) throws IOException, InterruptedException {
     HttpRequest request =
         HttpRequest.newBuilder(target)
             .header("Content-Type", "application/json")
-            .POST(HttpRequest.BodyPublishers.ofByteArray(body))
+            .POST(HttpRequest.BodyPublishers.ofString(body))
             .build();
     return http.send(request, HttpResponse.BodyHandlers.ofString()).body();
   }

@@ -60,6 +60,26 @@ public final class ChannelStore {
     return found;
   }
 
+  /** Channels with nothing to claim that the chain was asked about since, the latest first. */
+  static List<ChannelRow> claimed(Connection c, String network, Instant since, int most)
+      throws SQLException {
+    List<ChannelRow> found = new ArrayList<>();
+    try (PreparedStatement select =
+        c.prepareStatement(
+            "SELECT * FROM channel WHERE network = ? AND unclaimed_since IS NULL AND state_at >= ?"
+                + " ORDER BY state_at DESC LIMIT ?")) {
+      select.setString(1, network);
+      select.setLong(2, since.toEpochMilli());
+      select.setInt(3, most);
+      try (ResultSet row = select.executeQuery()) {
+        while (row.next()) {
+          found.add(read(row));
+        }
+      }
+    }
+    return found;
+  }
+
   static void save(Connection c, ChannelRow r) throws SQLException {
     try (PreparedStatement upsert =
         c.prepareStatement(

@@ -18,6 +18,7 @@ import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
 import java.math.BigInteger;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -33,6 +34,9 @@ import tools.jackson.databind.node.ObjectNode;
 final class Claims {
   /** How many channels of a coin are looked at in one round, and the most that wait. */
   private static final int ROWS_MAX = 1000;
+
+  /** How long a claim may be mined and still be taken back. */
+  private static final Duration TAKEN_BACK_MAX = Duration.ofHours(1);
 
   private final DeskParts parts;
   private final Channels channels;
@@ -110,6 +114,23 @@ final class Claims {
             c ->
                 ChannelStore.unclaimed(
                     c, offer.charge().network(), offer.charge().asset(), ROWS_MAX));
+  }
+
+  /** A chain has taken blocks back: claims may have gone with them, and are due again then. */
+  void lookAgain(String network) throws UnreachableException {
+    for (Offer offer : parts.offers().channeled()) {
+      if (offer.charge().network().equals(network)) {
+        Instant since = parts.now().minus(TAKEN_BACK_MAX);
+        try {
+          for (ChannelRow row :
+              parts.database().read(c -> ChannelStore.claimed(c, network, since, ROWS_MAX))) {
+            ChannelRow unused = look(row, offer.channels().orElseThrow());
+          }
+        } catch (EvmChain.RefusedException e) {
+          throw new UnreachableException(String.valueOf(e.getMessage()));
+        }
+      }
+    }
   }
 
   private boolean isStale(ChannelRow row, Channeled bank) {

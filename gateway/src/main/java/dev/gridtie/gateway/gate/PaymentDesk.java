@@ -90,9 +90,9 @@ public final class PaymentDesk implements AutoCloseable {
     this.parts = parts;
     this.charging = new Charging(parts);
     this.balances = new Balances(parts, charging);
-    this.recovery = new Recovery(parts, charging);
     this.channels = new Channels(parts, charging);
     this.claims = new Claims(parts, channels);
+    this.recovery = new Recovery(parts, charging, claims);
     this.giving = new Giving(parts, channels, live::containsKey);
     this.ceilings = new CeilingWay(parts, new Metering(parts, charging), giving);
     this.channelWay = new ChannelWay(parts, channels, giving);
@@ -104,8 +104,7 @@ public final class PaymentDesk implements AutoCloseable {
    */
   public void start() {
     recovery.begin();
-    background =
-        Thread.ofVirtual().name("recovery").start(() -> recovery.run(this::reconcileApart));
+    background = Thread.ofVirtual().name("recovery").start(() -> recovery.run(this::apart));
     for (Offers.Offer offer : parts.offers().channeled()) {
       claimers.add(Thread.ofVirtual().name("claims").start(() -> claims.run(offer)));
     }
@@ -448,10 +447,11 @@ public final class PaymentDesk implements AutoCloseable {
       throws InterruptedException {
     if (!ticket.isFor(settled.fingerprint(), settled.signature())) {
       ticket.shut(Refusals.reused(), null);
+    } else if (parts.database().read(c -> PaymentStore.answer(c, settled.key()).isPresent())) {
+      ticket.known(settled.key()); // it was delivered whole, and its money had to be looked for
     } else if (!settled.isBalance() && parts.offer(settled).charge().timing() != Timing.BEFORE) {
-      // What was delivered is paid. The whole of it is kept for those who ask again; a part is not.
-      boolean kept = parts.database().read(c -> PaymentStore.answer(c, settled.key()).isPresent());
-      ticket.shut(kept ? Refusals.pending() : Refusals.spent(), giving.settledResponse(settled));
+      // What was delivered is paid. The whole of it would be kept for those who ask again.
+      ticket.shut(Refusals.spent(), giving.settledResponse(settled));
     } else {
       long created = parts.now().getEpochSecond();
       PaymentRecord held = parts.write((c, log) -> charging.hold(c, log, settled));
@@ -475,19 +475,17 @@ public final class PaymentDesk implements AutoCloseable {
     ticket.awaitSettledUp();
   }
 
-  /** Reconciles a payment that nobody works on, and keeps others from it meanwhile. */
-  private void reconcileApart(PaymentRecord p) {
-    Ticket mine = Ticket.forRecovery(p.key());
-    if (live.putIfAbsent(p.key(), mine) != null) {
-      return;
+  /** Does something with a payment that nobody works on, and keeps others from it meanwhile. */
+  private boolean apart(String key, Rollbacks.Apart.Work work) {
+    Ticket mine = Ticket.forRecovery(key);
+    if (live.putIfAbsent(key, mine) != null) {
+      return false;
     }
     try {
-      PaymentRecord fresh = parts.database().read(c -> PaymentStore.find(c, p.key()).orElseThrow());
-      if (fresh.state() == PaymentState.SETTLING || fresh.state() == PaymentState.UNKNOWN) {
-        PaymentRecord unused = recovery.reconcile(fresh);
-      }
+      parts.database().read(c -> PaymentStore.find(c, key)).ifPresent(work::with);
+      return true;
     } finally {
-      live.remove(p.key());
+      live.remove(key);
       mine.done.complete(true);
     }
   }

@@ -33,7 +33,7 @@ public final class PaymentStore {
               + " sent_block INTEGER NOT NULL, tx TEXT NOT NULL, request_id TEXT NOT NULL, seed INTEGER NOT NULL,"
               + " attempts INTEGER NOT NULL, holding INTEGER NOT NULL, reason TEXT NOT NULL,"
               + " created INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-          "CREATE INDEX IF NOT EXISTS payment_state ON payment (state)",
+          "CREATE INDEX IF NOT EXISTS payment_state_updated ON payment (state, updated)",
           "CREATE TABLE IF NOT EXISTS delivered (payment_key TEXT PRIMARY KEY, body BLOB NOT NULL, events INTEGER NOT NULL,"
               + " finish TEXT NOT NULL, receipt_id TEXT NOT NULL, created INTEGER NOT NULL, stored INTEGER NOT NULL)"
               + " STRICT, WITHOUT ROWID",
@@ -99,6 +99,29 @@ public final class PaymentStore {
       readAll(select, found);
     }
     return found;
+  }
+
+  /** A settled payment, and when it was last written. */
+  record SettledAt(String key, Instant at) {}
+
+  /** Settled payments last written from one instant until before another, the oldest first. */
+  static List<SettledAt> settled(Connection c, Instant from, Instant until, int most)
+      throws SQLException {
+    try (PreparedStatement select =
+        c.prepareStatement(
+            "SELECT key, updated FROM payment WHERE state = 'SETTLED' AND updated >= ? AND updated < ?"
+                + " ORDER BY updated LIMIT ?")) {
+      select.setLong(1, from.toEpochMilli());
+      select.setLong(2, until.toEpochMilli());
+      select.setInt(3, most);
+      List<SettledAt> found = new ArrayList<>();
+      try (ResultSet row = select.executeQuery()) {
+        while (row.next()) {
+          found.add(new SettledAt(row.getString(1), Instant.ofEpochMilli(row.getLong(2))));
+        }
+      }
+      return found;
+    }
   }
 
   private static void readAll(PreparedStatement select, List<PaymentRecord> into)

@@ -4,14 +4,12 @@ import dev.gridtie.base.Ids;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.ledger.LedgerTx;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
-import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.server.ChargeScheme.Timing;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
-import java.util.function.Consumer;
 
 /**
  * Puts in order what a crash, a lost answer of the chain or a reorganisation left open, and asks
@@ -21,20 +19,19 @@ final class Recovery {
   /** How many payments are looked after in one round. */
   private static final int AT_ONCE_MAX = 100;
 
-  /** How many settled payments are looked for on the chain again at the start. */
-  private static final int RECHECKED_MAX = 500;
-
   private static final Duration EVERY = Duration.ofSeconds(1);
   private static final Duration REFUSED_KEPT = Duration.ofHours(1);
   private static final Duration FORGET_EVERY = Duration.ofMinutes(10);
 
   private final DeskParts parts;
   private final Charging charging;
+  private final Rollbacks rollbacks;
   private Instant lastForgotten = Instant.EPOCH;
 
-  Recovery(DeskParts parts, Charging charging) {
+  Recovery(DeskParts parts, Charging charging, Claims claims) {
     this.parts = parts;
     this.charging = charging;
+    this.rollbacks = new Rollbacks(parts, claims);
   }
 
   /**
@@ -75,12 +72,13 @@ final class Recovery {
    *
    * @param apart looks after one payment while nobody else does
    */
-  void run(Consumer<PaymentRecord> apart) {
-    boolean rechecked = false;
+  void run(Rollbacks.Apart apart) {
     while (!Thread.currentThread().isInterrupted()) {
       try {
-        rechecked = rechecked || recheckSettled();
-        open().forEach(apart);
+        rollbacks.look(apart);
+        for (PaymentRecord p : open()) {
+          boolean unused = apart.work(p.key(), this::reconcileOpen);
+        }
         forgetWhatIsOld();
         Thread.sleep(EVERY);
       } catch (InterruptedException e) {
@@ -98,6 +96,12 @@ final class Recovery {
         .stream()
         .limit(AT_ONCE_MAX)
         .toList();
+  }
+
+  private void reconcileOpen(PaymentRecord p) {
+    if (p.state() == PaymentState.SETTLING || p.state() == PaymentState.UNKNOWN) {
+      PaymentRecord unused = reconcile(p);
+    }
   }
 
   /** Asks the chain what became of a payment, and writes it down. */
@@ -159,24 +163,6 @@ final class Recovery {
   /** A deposit is in its channel. Where nothing was charged yet, its payment may come again. */
   private PaymentRecord arrived(PaymentRecord p) {
     return parts.save(isCharged(p) ? p.with(PaymentState.SETTLED) : p.failed(Channels.DEPOSITED));
-  }
-
-  /**
-   * A chain may forget: after a reorganisation, or a test chain's crash. What it lost is sent
-   * again.
-   */
-  private boolean recheckSettled() {
-    for (PaymentRecord p : parts.database().read(c -> PaymentStore.lastSettled(c, RECHECKED_MAX))) {
-      try {
-        if (p.sent().isPresent() && !parts.scheme().isOnChain(p.requirements(), p.transaction())) {
-          parts.scheme().adopt(p.requirements(), p.sent().get());
-          PaymentRecord unused = parts.save(p.with(PaymentState.UNKNOWN));
-        }
-      } catch (UnreachableException e) {
-        return false;
-      }
-    }
-    return true;
   }
 
   private void forgetWhatIsOld() {

@@ -18,8 +18,8 @@ public interface EvmChain {
     }
   }
 
-  /** The head of the chain: number, Unix seconds, base fee in wei. */
-  record Block(long number, long timestamp, BigInteger baseFee) {}
+  /** A block: number, hash, Unix seconds, base fee in wei. */
+  record Block(long number, String hash, long timestamp, BigInteger baseFee) {}
 
   /** An event: the contract, its topics (32 bytes each), its data, the transaction it came from. */
   record Log(EvmAddress address, List<byte[]> topics, byte[] data, String transactionHash) {}
@@ -58,7 +58,11 @@ public interface EvmChain {
 
   long chainId() throws UnreachableException, RefusedException;
 
+  /** The head of the chain. */
   Block latestBlock() throws UnreachableException, RefusedException;
+
+  /** The block of a number; empty where the chain, or whoever answers for it, has none yet. */
+  Optional<Block> block(long number) throws UnreachableException, RefusedException;
 
   byte[] code(EvmAddress address) throws UnreachableException, RefusedException;
 

@@ -1,6 +1,7 @@
 package dev.gridtie.x402.evm;
 
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.facilitator.ChainMark;
 import dev.gridtie.x402.facilitator.PaymentRefusedException;
 import dev.gridtie.x402.facilitator.PaymentScheme;
 import dev.gridtie.x402.facilitator.RemoteFacilitator;
@@ -13,6 +14,7 @@ import dev.gridtie.x402.wire.Refusal;
 import java.math.BigInteger;
 import java.time.InstantSource;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 
@@ -123,6 +125,30 @@ public abstract class EvmFacilitator implements PaymentScheme, RemoteFacilitator
     } catch (RefusedException e) {
       throw new UnreachableException(String.valueOf(e.getMessage()));
     }
+  }
+
+  @Override
+  public final Optional<ChainMark> mark(String network) throws UnreachableException {
+    try {
+      EvmChain.Block head = chain.latestBlock();
+      return Optional.of(new ChainMark(head.number(), head.hash()));
+    } catch (RefusedException e) {
+      throw new UnreachableException(String.valueOf(e.getMessage()));
+    }
+  }
+
+  @Override
+  public final boolean hasTakenBack(String network, ChainMark mark) throws UnreachableException {
+    try {
+      return chain.block(mark.height()).filter(b -> !b.hash().equals(mark.hash())).isPresent();
+    } catch (RefusedException e) {
+      throw new UnreachableException(String.valueOf(e.getMessage()));
+    }
+  }
+
+  @Override
+  public final void rolledBack(String network) {
+    senders().rolledBack();
   }
 
   @Override

@@ -32,10 +32,20 @@ public final class JsonRpcChain implements EvmChain {
 
   @Override
   public Block latestBlock() throws UnreachableException, RefusedException {
-    JsonNode block = ask("eth_getBlockByNumber", "latest", false);
+    return block(ask("eth_getBlockByNumber", "latest", false));
+  }
+
+  @Override
+  public Optional<Block> block(long number) throws UnreachableException, RefusedException {
+    JsonNode block = ask("eth_getBlockByNumber", "0x" + Long.toHexString(number), false);
+    return block.isObject() ? Optional.of(block(block)) : Optional.empty();
+  }
+
+  private static Block block(JsonNode block) throws UnreachableException {
     JsonNode baseFee = block.path("baseFeePerGas");
     return new Block(
         quantity(block.path("number")).longValueExact(),
+        block.path("hash").asString(""),
         quantity(block.path("timestamp")).longValueExact(),
         baseFee.isString() ? quantity(baseFee) : BigInteger.ZERO);
   }

@@ -35,6 +35,12 @@ public final class Sender {
   /** A transaction that is not mined for so long is sent again with a higher fee. */
   static final Duration HURRY_AFTER = Duration.ofSeconds(30);
 
+  /** One that is not mined for so long may wait for a nonce before it that was lost. */
+  static final Duration GAP_AFTER = Duration.ofSeconds(5);
+
+  /** How many lost nonces are taken at a time. */
+  private static final int GAP_MAX = 16;
+
   private final EvmChain chain;
   private final long chainId;
   private final EvmKey key;
@@ -150,6 +156,11 @@ public final class Sender {
     next = null;
   }
 
+  /** The chain has taken blocks back: the next nonce is what it says then. */
+  synchronized void rolledBack() {
+    next = null;
+  }
+
   /**
    * Sends a transaction again that may have been dropped; a chain that knows it already is content
    * with that. One that has waited for long is sent with a higher fee: the same call with the same
@@ -160,7 +171,11 @@ public final class Sender {
     Waiting waiting =
         unresolved.computeIfAbsent(signed.nonce(), n -> new Waiting(signed, clock.instant()));
     SignedTransaction again = waiting.last();
-    if (Duration.between(waiting.since(), clock.instant()).compareTo(HURRY_AFTER) > 0) {
+    Duration waited = Duration.between(waiting.since(), clock.instant());
+    if (waited.compareTo(GAP_AFTER) > 0) {
+      closeGapBefore(signed.nonce());
+    }
+    if (waited.compareTo(HURRY_AFTER) > 0) {
       again = withHigherFee(again);
       unresolved.put(signed.nonce(), new Waiting(again, clock.instant()));
     }
@@ -170,6 +185,29 @@ public final class Sender {
       if (!isKnown(e)) {
         throw e;
       }
+    }
+  }
+
+  /**
+   * Takes nonces that nothing waits for with empty transfers to ourselves: what had them was lost,
+   * to a reorganisation or a crash, and holds up all that follow.
+   */
+  private void closeGapBefore(BigInteger nonce)
+      throws UnreachableException, EvmChain.RefusedException {
+    BigInteger missing = chain.pendingNonce(address());
+    for (int i = 0; i < GAP_MAX && missing.compareTo(nonce) < 0; i++) {
+      if (!unresolved.containsKey(missing)) {
+        try {
+          chain.sendRaw(sign(missing, GAS_PLAIN, address(), new byte[0]).raw());
+        } catch (FeeCapException e) {
+          return; // it waits
+        } catch (EvmChain.RefusedException e) {
+          if (!isKnown(e) && !isTaken(e)) {
+            throw e;
+          }
+        }
+      }
+      missing = missing.add(BigInteger.ONE);
     }
   }
 

@@ -70,6 +70,11 @@ public final class SenderPool {
     return senders.stream().map(Sender::address).toList();
   }
 
+  /** The chain has taken blocks back: nonces are asked for anew. */
+  public void rolledBack() {
+    senders.forEach(Sender::rolledBack);
+  }
+
   /** Takes back into account, after a restart, a transaction whose end is not known. */
   public void adopt(SignedTransaction signed) {
     of(Decoded.of(signed).from()).ifPresent(s -> s.adopt(signed));

@@ -72,11 +72,8 @@ public final class Facilitator implements PaymentScheme {
     return kinds.stream().filter(k -> k.isFor(payment)).map(Kind::scheme).findFirst();
   }
 
-  private Optional<PaymentScheme> on(PaymentRequirements requirements) {
-    return kinds.stream()
-        .filter(k -> k.network().equals(requirements.network()))
-        .map(Kind::scheme)
-        .findFirst();
+  private Optional<PaymentScheme> on(String network) {
+    return kinds.stream().filter(k -> k.network().equals(network)).map(Kind::scheme).findFirst();
   }
 
   private Refusal unsupported(PaymentPayload payment) {
@@ -125,16 +122,35 @@ public final class Facilitator implements PaymentScheme {
 
   @Override
   public void adopt(PaymentRequirements requirements, SignedTransaction sent) {
-    on(requirements).ifPresent(s -> s.adopt(requirements, sent));
+    on(requirements.network()).ifPresent(s -> s.adopt(requirements, sent));
   }
 
   @Override
   public boolean isOnChain(PaymentRequirements requirements, String transaction)
       throws UnreachableException {
-    Optional<PaymentScheme> scheme = on(requirements);
+    Optional<PaymentScheme> scheme = on(requirements.network());
     if (scheme.isEmpty()) {
       throw new UnreachableException(requirements.network() + " is not served any more");
     }
     return scheme.get().isOnChain(requirements, transaction);
+  }
+
+  @Override
+  public Optional<ChainMark> mark(String network) throws UnreachableException {
+    Optional<PaymentScheme> scheme = on(network);
+    return scheme.isPresent() ? scheme.get().mark(network) : Optional.empty();
+  }
+
+  @Override
+  public boolean hasTakenBack(String network, ChainMark mark) throws UnreachableException {
+    Optional<PaymentScheme> scheme = on(network);
+    return scheme.isPresent() && scheme.get().hasTakenBack(network, mark);
+  }
+
+  @Override
+  public void rolledBack(String network) {
+    kinds.stream()
+        .filter(k -> k.network().equals(network))
+        .forEach(k -> k.scheme().rolledBack(network));
   }
 }

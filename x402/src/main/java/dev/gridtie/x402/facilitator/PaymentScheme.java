@@ -5,6 +5,7 @@ import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
 import java.math.BigInteger;
+import java.util.Optional;
 import java.util.function.Consumer;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -95,4 +96,32 @@ public interface PaymentScheme {
    */
   boolean isOnChain(PaymentRequirements requirements, String transaction)
       throws UnreachableException;
+
+  /**
+   * How a chain stands now; empty where what is counted as settled is not taken back.
+   *
+   * @param network CAIP-2
+   * @throws UnreachableException where the chain could not be asked
+   */
+  default Optional<ChainMark> mark(String network) throws UnreachableException {
+    return Optional.empty();
+  }
+
+  /**
+   * Whether a chain has taken back the block of a mark. A height that it does not have says
+   * nothing: whoever answers may be behind.
+   *
+   * @param network CAIP-2
+   * @throws UnreachableException where the chain could not be asked
+   */
+  default boolean hasTakenBack(String network, ChainMark mark) throws UnreachableException {
+    return false;
+  }
+
+  /**
+   * A chain has taken blocks back: what was counted along with them is asked for anew.
+   *
+   * @param network CAIP-2
+   */
+  default void rolledBack(String network) {}
 }
