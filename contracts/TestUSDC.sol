@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IERC1271} from "./TestPermit2.sol";
+
 /// @title The test coin of the local chain: ERC-20 with EIP-3009 and EIP-2612, worth nothing.
 /// @notice Its code is placed at the address of Base Sepolia's USDC, so there is no constructor and no stored
 /// configuration: name, version and decimals are constants, and the EIP-712 domain is computed from the chain at call time.
@@ -72,17 +74,17 @@ contract TestUSDC {
     ) external {
         bytes32 structHash = keccak256(
             abi.encode(TRANSFER_WITH_AUTHORIZATION_TYPEHASH, from, to, value, validAfter, validBefore, nonce));
-        use(from, validAfter, validBefore, nonce, structHash, v, r, s);
+        use(from, validAfter, validBefore, nonce, structHash, abi.encodePacked(r, s, v));
         move(from, to, value);
     }
 
+    /// For wallets that are contracts too (EIP-1271).
     function transferWithAuthorization(
         address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes memory signature
     ) external {
         bytes32 structHash = keccak256(
             abi.encode(TRANSFER_WITH_AUTHORIZATION_TYPEHASH, from, to, value, validAfter, validBefore, nonce));
-        (uint8 v, bytes32 r, bytes32 s) = split(signature);
-        use(from, validAfter, validBefore, nonce, structHash, v, r, s);
+        use(from, validAfter, validBefore, nonce, structHash, signature);
         move(from, to, value);
     }
 
@@ -92,7 +94,18 @@ contract TestUSDC {
         require(to == msg.sender, "FiatTokenV2: caller must be the payee");
         bytes32 structHash = keccak256(
             abi.encode(RECEIVE_WITH_AUTHORIZATION_TYPEHASH, from, to, value, validAfter, validBefore, nonce));
-        use(from, validAfter, validBefore, nonce, structHash, v, r, s);
+        use(from, validAfter, validBefore, nonce, structHash, abi.encodePacked(r, s, v));
+        move(from, to, value);
+    }
+
+    /// For wallets that are contracts too (EIP-1271).
+    function receiveWithAuthorization(
+        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes memory signature
+    ) external {
+        require(to == msg.sender, "FiatTokenV2: caller must be the payee");
+        bytes32 structHash = keccak256(
+            abi.encode(RECEIVE_WITH_AUTHORIZATION_TYPEHASH, from, to, value, validAfter, validBefore, nonce));
+        use(from, validAfter, validBefore, nonce, structHash, signature);
         move(from, to, value);
     }
 
@@ -110,12 +123,12 @@ contract TestUSDC {
     }
 
     function use(
-        address from, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes32 structHash, uint8 v, bytes32 r, bytes32 s
+        address from, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes32 structHash, bytes memory signature
     ) private {
         require(block.timestamp > validAfter, "FiatTokenV2: authorization is not yet valid");
         require(block.timestamp < validBefore, "FiatTokenV2: authorization is expired");
         require(!authorizationState[from][nonce], "FiatTokenV2: authorization is used or canceled");
-        require(recover(structHash, v, r, s) == from, "FiatTokenV2: invalid signature");
+        require(isSigned(from, structHash, signature), "FiatTokenV2: invalid signature");
         authorizationState[from][nonce] = true;
         emit AuthorizationUsed(from, nonce);
     }
@@ -126,6 +139,17 @@ contract TestUSDC {
         balanceOf[from] -= value;
         balanceOf[to] += value;
         emit Transfer(from, to, value);
+    }
+
+    /// A wallet with code says itself what it has signed; nothing else counts then.
+    function isSigned(address signer, bytes32 structHash, bytes memory signature) private view returns (bool) {
+        if (signer.code.length == 0) {
+            (uint8 v, bytes32 r, bytes32 s) = split(signature);
+            return recover(structHash, v, r, s) == signer;
+        }
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", DOMAIN_SEPARATOR(), structHash));
+        (bool answered, bytes memory answer) = signer.staticcall(abi.encodeCall(IERC1271.isValidSignature, (digest, signature)));
+        return answered && answer.length >= 32 && abi.decode(answer, (bytes32)) == bytes32(IERC1271.isValidSignature.selector);
     }
 
     function split(bytes memory signature) private pure returns (uint8 v, bytes32 r, bytes32 s) {

@@ -10,7 +10,7 @@ interface IERC20Pays {
 
 interface IReceiveWithAuthorization {
     function receiveWithAuthorization(
-        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, uint8 v, bytes32 r, bytes32 s
+        address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, bytes memory signature
     ) external;
 }
 
@@ -311,19 +311,9 @@ contract TestERC3009Collector is IDepositCollector {
     }
 
     function take(address payer, address token, uint256 amount, bytes32 nonce, Authorization memory signed) private {
-        (uint8 v, bytes32 r, bytes32 s) = split(signed.signature);
         IReceiveWithAuthorization(token).receiveWithAuthorization(
-            payer, address(this), amount, signed.validAfter, signed.validBefore, nonce, v, r, s
+            payer, address(this), amount, signed.validAfter, signed.validBefore, nonce, signed.signature
         );
-    }
-
-    function split(bytes memory signature) private pure returns (uint8 v, bytes32 r, bytes32 s) {
-        require(signature.length == 65, "signature length");
-        assembly {
-            r := mload(add(signature, 0x20))
-            s := mload(add(signature, 0x40))
-            v := byte(0, mload(add(signature, 0x60)))
-        }
     }
 }
 

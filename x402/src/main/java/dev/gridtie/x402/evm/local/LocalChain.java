@@ -217,6 +217,23 @@ public final class LocalChain implements AutoCloseable {
             Abi.word(BigInteger.ONE.shiftLeft(256).subtract(BigInteger.ONE))));
   }
 
+  /**
+   * Makes an account a wallet that is a contract (EIP-1271) and takes two keys' signatures, one
+   * behind the other.
+   */
+  public void placeWallet(EvmAddress at, EvmAddress first, EvmAddress second)
+      throws IOException, UnreachableException, RefusedException {
+    rpc.ask("anvil_setCode", at.lower(), runtime("TestWallet"));
+    List<EvmAddress> owners = List.of(first, second);
+    for (int slot = 0; slot < owners.size(); slot++) {
+      rpc.ask(
+          "anvil_setStorageAt",
+          at.lower(),
+          Hex.encode(Abi.word(BigInteger.valueOf(slot))),
+          Hex.encode(Abi.word(owners.get(slot))));
+    }
+  }
+
   /** Sends a call in an account's name, without its key. */
   public void as(EvmAddress account, EvmAddress to, byte[] data)
       throws UnreachableException, RefusedException {

@@ -3,11 +3,14 @@ package dev.gridtie.x402.evm.batch;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.x402.evm.Abi;
+import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.SenderPool;
 import dev.gridtie.x402.evm.Settler;
+import dev.gridtie.x402.evm.batch.BatchTypes.Authorization;
 import dev.gridtie.x402.evm.batch.BatchTypes.ChannelConfig;
 import dev.gridtie.x402.evm.batch.BatchTypes.Claim;
 import dev.gridtie.x402.evm.batch.BatchTypes.Payload;
@@ -21,8 +24,10 @@ import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.AfterAll;
@@ -210,6 +215,53 @@ class BatchFacilitatorIT {
                     Optional.empty())))
         .as("a refund's nonce is used once")
         .isInstanceOf(Settlement.Failed.class);
+  }
+
+  @Test
+  void aWalletOfTwoKeysDepositsAndAKeyOfItsOwnSignsItsVouchers() throws Exception {
+    EvmKey second = EvmKey.random(RANDOM);
+    EvmAddress wallet = EvmKey.random(RANDOM).address();
+    chain.placeWallet(wallet, payer.address(), second.address());
+    chain.mint(wallet, BigInteger.valueOf(1_000_000));
+    ChannelConfig own = channel;
+    channel =
+        new ChannelConfig(
+            wallet,
+            own.voucherSigner(),
+            own.receiver(),
+            own.receiverAuthorizer(),
+            own.token(),
+            own.withdrawDelay(),
+            own.salt());
+    byte[] id = channel.id(LocalChain.CHAIN_ID);
+    BigInteger until = BigInteger.valueOf(Instant.now().getEpochSecond() + 7_200);
+    byte[] digest =
+        Eip712.digest(
+            Eip712.domainSeparator("USDC", "2", LocalChain.CHAIN_ID, channel.token()),
+            Authorization.Erc3009.structHash(
+                wallet,
+                DEPOSIT,
+                BigInteger.ZERO,
+                until,
+                Authorization.Erc3009.nonce(id, new byte[32])));
+    byte[] one = payer.sign(digest);
+    Payload.Plain voucher = (Payload.Plain) voucher(0);
+    for (byte[] signature :
+        List.of(one, Abi.concat(one, one), Abi.concat(one, second.sign(digest)))) {
+      Authorization a = new Authorization.Erc3009(BigInteger.ZERO, until, new byte[32], signature);
+      Payload deposit = new Payload.Deposit(channel, voucher.voucher(), DEPOSIT, a);
+      boolean both = signature.length == 130 && !Arrays.equals(signature, Abi.concat(one, one));
+      assertThat(refusal(deposit))
+          .isEqualTo(both ? "valid" : P + "receive_authorization_signature");
+      if (both) {
+        assertThat(facilitator.settle(payment(deposit), asked, t -> {}))
+            .isInstanceOf(Settlement.Settled.class);
+      }
+    }
+    assertThat(state().balance()).isEqualTo(DEPOSIT);
+    assertThat(refusal(voucher(500))).isEqualTo("valid");
+    assertThat(claimed(List.of(claim(voucher(500), 1_500)))).isInstanceOf(Settlement.Settled.class);
+    assertThat(state().totalClaimed()).isEqualTo(BigInteger.valueOf(1_500));
   }
 
   @Test

@@ -244,6 +244,42 @@ class ExactFacilitatorIT {
   }
 
   @Test
+  void aWalletOfTwoKeysPaysWithBothAndWithNothingLess() throws Exception {
+    EvmKey second = EvmKey.random(random);
+    EvmAddress wallet = EvmKey.random(random).address();
+    chain.placeWallet(wallet, buyer.address(), second.address());
+    chain.mint(wallet, BigInteger.valueOf(1_000_000));
+    Authorization plain = authorization(10_000, PAYEE, -1, 60);
+    Authorization a =
+        new Authorization(
+            wallet, PAYEE, PRICE, plain.validAfter(), plain.validBefore(), plain.nonce());
+    byte[] digest = Eip712.digest(ExactTypes.domainSeparator(requirements), a.structHash());
+    byte[] one = buyer.sign(digest);
+    byte[] two = second.sign(digest);
+    for (byte[] wrong :
+        List.of(
+            one,
+            two,
+            Abi.concat(one, one),
+            Abi.concat(two, one),
+            Abi.concat(one, two, new byte[1]),
+            new byte[0])) {
+      assertThat(refusal(payment(new Payload(a, wrong).toJson())))
+          .isEqualTo("invalid_exact_evm_signature");
+    }
+    PaymentPayload payment = payment(new Payload(a, Abi.concat(one, two)).toJson());
+    assertThat(refusal(payment)).isEqualTo("valid");
+    BigInteger before = chain.usdc(PAYEE);
+    assertThat(facilitator.settle(payment, requirements, t -> {}))
+        .isInstanceOfSatisfying(
+            Settlement.Settled.class, s -> assertThat(s.payer()).isEqualTo(wallet.toString()));
+    assertThat(chain.usdc(PAYEE).subtract(before)).isEqualTo(PRICE);
+    assertThat(facilitator.settle(payment, requirements, t -> {}))
+        .isNotInstanceOf(Settlement.Unknown.class);
+    assertThat(chain.usdc(PAYEE).subtract(before)).as("once").isEqualTo(PRICE);
+  }
+
+  @Test
   void aPayerWhoEmptiesItsWalletAfterVerifyingPaysNothing() throws Exception {
     PaymentPayload payment = pay();
     assertThat(refusal(payment)).isEqualTo("valid");

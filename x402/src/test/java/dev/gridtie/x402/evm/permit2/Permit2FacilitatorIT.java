@@ -317,6 +317,36 @@ class Permit2FacilitatorIT {
   }
 
   @Test
+  void aWalletOfTwoKeysPaysWithBothAndWithNothingLess() throws Exception {
+    EvmKey second = EvmKey.random(random);
+    EvmAddress wallet = EvmKey.random(random).address();
+    chain.placeWallet(wallet, buyer.address(), second.address());
+    chain.mint(wallet, BigInteger.valueOf(1_000_000));
+    chain.allowPermit2(LocalChain.USDC_TOKEN, wallet);
+    for (boolean metered : new boolean[] {false, true}) {
+      EvmAddress proxy = metered ? Permit2Types.UPTO_PROXY : Permit2Types.EXACT_PROXY;
+      Authorization b =
+          authorization(metered, LocalChain.USDC, 10_000, proxy, PAYEE, 0, 60, senders.first());
+      Authorization a =
+          new Authorization(
+              wallet, b.token(), b.amount(), b.spender(), b.nonce(), b.deadline(), b.witness());
+      byte[] one = buyer.sign(a.digest(LocalChain.CHAIN_ID));
+      byte[] two = second.sign(a.digest(LocalChain.CHAIN_ID));
+      PaymentRequirements asked = metered ? uptoAsked : exactAsked;
+      Permit2Guards scheme = metered ? upto : exact;
+      for (byte[] wrong : List.of(one, two, Abi.concat(one, one), Abi.concat(two, one))) {
+        assertThat(refusal(scheme, payment(asked, new Payload(a, wrong).toJson()), asked))
+            .isEqualTo("invalid_permit2_signature");
+      }
+      PaymentPayload payment = payment(asked, new Payload(a, Abi.concat(one, two)).toJson());
+      assertThat(refusal(scheme, payment, asked)).isEqualTo("valid");
+      PaymentRequirements due = metered ? used(asked, 400) : asked;
+      assertThat(earned(() -> scheme.settle(payment, due, t -> {}))).isEqualTo(due.amount());
+      assertThat(earned(() -> scheme.settle(payment, due, t -> {}))).isZero();
+    }
+  }
+
+  @Test
   void aCeilingForAForeignFacilitatorIsRefusedAndCannotBeSettledByIt() throws Exception {
     Authorization a =
         authorization(true, LocalChain.USDC, 10_000, Permit2Types.UPTO_PROXY, PAYEE, 0, 60, OTHER);
