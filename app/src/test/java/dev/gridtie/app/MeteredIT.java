@@ -31,6 +31,7 @@ import java.net.http.HttpResponse;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -138,10 +139,13 @@ class MeteredIT {
   }
 
   private static String sign(byte[] body, EvmKey key) throws Exception {
+    return sign(body, key, InstantSource.system());
+  }
+
+  private static String sign(byte[] body, EvmKey key, InstantSource clock) throws Exception {
     HttpResponse<String> unpaid = world.post(body, Map.of());
     assertThat(unpaid.statusCode()).isEqualTo(402);
-    return world.payFor(
-        unpaid, new UptoClient(key, InstantSource.system(), new SecureRandom()), "");
+    return world.payFor(unpaid, new UptoClient(key, clock, new SecureRandom()), "");
   }
 
   private static BigInteger spent() throws Exception {
@@ -182,6 +186,61 @@ class MeteredIT {
     HttpResponse<String> again = world.paid(body, payment);
     assertThat(again.body()).isEqualTo(answer.body().substring(0, answer.body().indexOf(BILL)));
     assertThat(spent()).isEqualTo(bill.amount());
+  }
+
+  /** The next blocks cost so much, in gwei. */
+  private static void gasCosts(long gwei) throws Exception {
+    String wei = "0x" + Long.toHexString(gwei * 1_000_000_000);
+    for (String method : List.of("anvil_setNextBlockBaseFeePerGas", "evm_mine")) {
+      Object unused =
+          method.equals("evm_mine")
+              ? world.chain.raw().ask(method)
+              : world.chain.raw().ask(method, wei);
+    }
+  }
+
+  @Test
+  void aGasPriceSpikeTakesNothingForNothingAndNothingTwice() throws Exception {
+    EvmAddress buyer = world.buyer.address();
+    byte[] body = bytes(chat("What is the ledger?").put("max_tokens", 300));
+    String exact = world.sign(body);
+    byte[] metered = bytes(chat("What is a receipt?").put("max_tokens", 300));
+    String upto = sign(metered);
+    gasCosts(100_000);
+    // Paid first: not taken, not answered, and good again when gas is.
+    HttpResponse<String> refused = world.paid(body, exact);
+    assertThat(refused.statusCode()).as(refused.body()).isEqualTo(503);
+    assertThat(refused.body()).contains("gas is too expensive now").doesNotContain("assistant");
+    // Given first: owed, and taken when gas has fallen.
+    HttpResponse<String> pending = world.paid(metered, upto);
+    assertThat(code(pending)).isEqualTo("settlement_pending");
+    assertThat(pending.body()).doesNotContain("assistant");
+    assertThat(spent()).isZero();
+    gateway.close();
+    gateway = world.start(config()); // it is still owed after a restart
+    assertThat(code(world.paid(metered, upto))).isEqualTo("settlement_pending");
+    gasCosts(1);
+    eventually("answered", () -> world.paid(metered, upto).statusCode() == 200);
+    BigInteger once = spent();
+    assertThat(once).isEqualTo(world.ledgerPaid(buyer)).isPositive();
+    assertThat(world.paid(metered, upto).statusCode()).isEqualTo(200);
+    assertThat(spent()).isEqualTo(once);
+    assertThat(world.paid(body, exact).statusCode()).isEqualTo(200);
+    assertThat(spent()).isEqualTo(once.add(TestGateway.quoted(exact)));
+  }
+
+  @Test
+  void aGasPriceSpikeThatOutlastsAPaymentIsNotItsPayersFault() throws Exception {
+    byte[] body = bytes(chat("What is a receipt?").put("max_tokens", 300));
+    // Signed long ago: it has a few seconds left.
+    String upto = sign(body, world.buyer, () -> Instant.now().minus(Duration.ofSeconds(300 - 10)));
+    gasCosts(100_000);
+    assertThat(code(world.paid(body, upto))).isEqualTo("settlement_pending");
+    Thread.sleep(11_000);
+    gasCosts(1);
+    eventually("it is over", () -> world.paid(body, upto).statusCode() == 402);
+    assertThat(world.paid(body, sign(body)).statusCode()).as("its payer may again").isEqualTo(200);
+    assertThat(spent()).isEqualTo(world.ledgerPaid(world.buyer.address()));
   }
 
   @Test

@@ -6,6 +6,8 @@ import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.Refusal;
 import java.math.BigInteger;
+import java.util.function.UnaryOperator;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Settles answers that were given first: of the ceiling that was signed, what was delivered is
@@ -50,6 +52,22 @@ final class Metering {
     PaymentRequirements used = served.requirements().withAmount(amount);
     PaymentRecord measured = served.withRequirements(used);
     byte[] bytes = ticket.answer.bytes().getBytes();
+    UnaryOperator<PaymentRecord> keep =
+        as ->
+            parts.write(
+                (c, log) -> {
+                  PaymentStore.save(c, as, parts.now());
+                  ObjectNode draft = charging.draft(delivered, order, measured, due);
+                  charging.keep(
+                      c,
+                      served,
+                      order,
+                      delivered,
+                      bytes,
+                      new PaymentStore.Draft(draft, due),
+                      created);
+                  return as;
+                });
     Settlement settlement =
         parts
             .scheme()
@@ -57,22 +75,7 @@ final class Metering {
                 served.payment(),
                 used,
                 signed -> {
-                  PaymentRecord settling = measured.settling(signed);
-                  boolean unused =
-                      parts.write(
-                          (c, log) -> {
-                            PaymentStore.save(c, settling, parts.now());
-                            charging.keep(
-                                c,
-                                served,
-                                order,
-                                delivered,
-                                bytes,
-                                new PaymentStore.Draft(
-                                    charging.draft(delivered, order, measured, due), due),
-                                created);
-                            return true;
-                          });
+                  PaymentRecord unused = keep.apply(measured.settling(signed));
                 });
     PaymentRecord current =
         parts.database().read(c -> PaymentStore.find(c, served.key()).orElseThrow());
@@ -82,6 +85,10 @@ final class Metering {
         parts.exposure().paid(served.key(), served.payer(), due);
         yield new Outcome.Paid(paid);
       }
+      case Settlement.Failed failed
+          when current.sent().isEmpty() && Refusals.isOurs(failed.why()) ->
+          // Gas above the cap, or a chain that is away: recovery sends it when they are not.
+          new Outcome.Pending(keep.apply(measured.with(PaymentState.UNKNOWN)));
       case Settlement.Failed failed -> {
         parts.exposure().defaulted(served.key(), served.payer());
         yield new Outcome.Unpaid(

@@ -4,6 +4,8 @@ import dev.gridtie.base.Ids;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.ledger.LedgerTx;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
+import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
+import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.server.ChargeScheme.Timing;
 import java.time.Duration;
 import java.time.Instant;
@@ -106,11 +108,47 @@ final class Recovery {
 
   /** Asks the chain what became of a payment, and writes it down. */
   PaymentRecord reconcile(PaymentRecord p) {
+    if (p.sent().isEmpty()) {
+      return sendAtLast(p);
+    }
     Settlement settlement =
         parts.scheme().reconcile(p.payment(), p.requirements(), p.sent().orElseThrow());
     return settlement instanceof Settlement.Unknown unknown && unknown.superseded()
         ? settleAgain(p)
         : ended(p, settlement);
+  }
+
+  /**
+   * What an answer came to that was given first, and could not be sent yet: gas was above the cap,
+   * or the chain away. Where that lasts until the payment has expired, its payer is not to blame.
+   */
+  private PaymentRecord sendAtLast(PaymentRecord p) {
+    AtomicReference<PaymentRecord> sent = new AtomicReference<>();
+    Settlement settlement =
+        parts
+            .scheme()
+            .settle(
+                p.payment(), p.requirements(), signed -> sent.set(parts.save(p.settling(signed))));
+    PaymentRecord current = sent.get();
+    if (current == null && settlement instanceof Settlement.Failed failed) {
+      if (Refusals.isOurs(failed.why())) {
+        return p;
+      }
+      if (hasExpired(p)) {
+        parts.exposure().over(p.key());
+        return failed(p, failed.why().code());
+      }
+    }
+    return ended(current == null ? p : current, settlement);
+  }
+
+  private boolean hasExpired(PaymentRecord p) {
+    try {
+      return parts.scheme().verify(p.payment(), p.requirements()) instanceof Verdict.Invalid invalid
+          && invalid.why().code().equals("permit2_deadline_expired");
+    } catch (UnreachableException e) {
+      return false;
+    }
   }
 
   /** What was sent can never be mined: sends it anew. What sends nothing says nothing. */
@@ -140,14 +178,22 @@ final class Recovery {
         yield paid;
       }
       case Settlement.Failed failed -> {
-        PaymentRecord unpaid =
-            parts.write((c, log) -> charging.fail(c, log, p, failed.why().code()));
         givenFirst(p).ifPresent(due -> parts.exposure().defaulted(p.key(), p.payer()));
-        yield unpaid;
+        yield failed(p, failed.why().code());
       }
       case Settlement.Unknown unknown ->
           p.state() == PaymentState.UNKNOWN ? p : parts.save(p.with(PaymentState.UNKNOWN));
     };
+  }
+
+  private PaymentRecord failed(PaymentRecord p, String reason) {
+    return parts.write(
+        (c, log) -> {
+          if (givenFirst(p).isPresent()) {
+            PaymentStore.forgetAnswer(c, p.key());
+          }
+          return charging.fail(c, log, p, reason);
+        });
   }
 
   private boolean isDeposit(PaymentRecord p) {
