@@ -28,6 +28,11 @@ export async function startOfficialFacilitator(rpc, key) {
   facilitator.register(NETWORK, new ExactFacilitator(signer));
   facilitator.register(NETWORK, new UptoFacilitator(signer));
   facilitator.register(NETWORK, new BatchFacilitator(signer, account));
+  return { address: account.address, ...(await serveFacilitator(facilitator)) };
+}
+
+/** Puts a facilitator behind the paths that clients ask, on a free port. */
+export async function serveFacilitator(facilitator) {
   const server = createServer(async (request, response) => {
     let body = "";
     for await (const part of request) body += part;
@@ -45,7 +50,7 @@ export async function startOfficialFacilitator(rpc, key) {
     response.end(JSON.stringify(answer, (_, v) => (typeof v === "bigint" ? v.toString() : v)));
   });
   const url = await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(`http://127.0.0.1:${server.address().port}`)));
-  return { url, address: account.address, close: () => new Promise((resolve) => server.close(resolve)) };
+  return { url, close: () => new Promise((resolve) => server.close(resolve)) };
 }
 
 if (process.argv[1]?.endsWith("official-facilitator.mjs")) {

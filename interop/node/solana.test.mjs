@@ -1,19 +1,24 @@
 // Scheme exact on Solana with x402's official packages: the real runtime and token program (litesvm) behind a JSON-RPC of our own.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { address, createKeyPairSignerFromPrivateKeyBytes, getAddressEncoder, getProgramDerivedAddress } from "@solana/kit";
+import { promisify } from "node:util";
+import { address, createKeyPairSignerFromPrivateKeyBytes, getAddressEncoder, getBase58Decoder, getProgramDerivedAddress } from "@solana/kit";
+import { x402Facilitator } from "@x402/core/facilitator";
 import { HTTPFacilitatorClient } from "@x402/core/server";
 import { paymentMiddleware, x402ResourceServer } from "@x402/express";
 import { decodePaymentResponseHeader, wrapFetchWithPaymentFromConfig } from "@x402/fetch";
+import { toFacilitatorSvmSigner } from "@x402/svm";
 import { ExactSvmScheme as ExactClient } from "@x402/svm/exact/client";
+import { ExactSvmScheme as ExactFacilitator } from "@x402/svm/exact/facilitator";
 import { ExactSvmScheme as ExactServer } from "@x402/svm/exact/server";
 import express from "express";
-import { ended, question, startReady } from "./world.mjs";
+import { serveFacilitator } from "./official-facilitator.mjs";
+import { ended, gridtie, question, startReady } from "./world.mjs";
 
 const NETWORK = "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1";
 const MINT = "4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU";
@@ -126,18 +131,60 @@ test("Solana: the official client at our gateway, whole and streamed", { skip: m
   table.push(["exact on Solana", "official TypeScript", "ours", "ours, embedded", "pays, streams"]);
 });
 
-test("Solana: the official client at the official Express server, settled by our facilitator", { skip: missing }, async () => {
-  const resources = new x402ResourceServer(new HTTPFacilitatorClient({ url: ours })).register(NETWORK, new ExactServer());
+/** x402's official facilitator, paying the fees from an account of its own. */
+async function startOfficial() {
+  const payer = await signer(7);
+  await ask("requestAirdrop", payer.address, "1000000000");
+  const facilitator = new x402Facilitator();
+  facilitator.register(NETWORK, new ExactFacilitator(toFacilitatorSvmSigner(payer, { defaultRpcUrl: rpcUrl })));
+  const { url, close } = await serveFacilitator(facilitator);
+  stops.push(close);
+  return url;
+}
+
+async function startExpress(facilitator) {
+  const resources = new x402ResourceServer(new HTTPFacilitatorClient({ url: facilitator })).register(NETWORK, new ExactServer());
   const accepts = { scheme: "exact", network: NETWORK, payTo: seller.address, price: "$0.001", maxTimeoutSeconds: 60 };
   const app = express();
   app.use(paymentMiddleware({ "GET /answer": { accepts: [accepts], description: "an answer" } }, resources));
   app.get("/answer", (_, response) => response.json({ answer: 42 }));
   const server = createServer(app);
   stops.push(() => new Promise((resolve) => server.close(resolve)));
-  const url = (await listen(server)) + "/answer";
-  const before = await holds(buyer.address);
-  const answer = await paying()(url);
-  assert.equal(answer.status, 200, await answer.clone().text());
-  assert.equal(before - (await holds(buyer.address)), 1000n);
-  table.push(["exact on Solana", "official TypeScript", "official Express", "ours", "pays"]);
+  return (await listen(server)) + "/answer";
+}
+
+/** Our client, as a person runs it: the wallet is a file of its home. */
+async function call(url, ...more) {
+  const at = join(home, "client");
+  if (!existsSync(at)) {
+    await promisify(execFile)(gridtie, ["wallet", "new", "--plain", "--home", at]);
+    writeFileSync(join(at, "keys", "wallet-solana.key"), getBase58Decoder().decode(new Uint8Array(32).fill(8)), { mode: 0o600 });
+    await fund((await signer(8)).address, FUNDS);
+  }
+  const { stdout } = await promisify(execFile)(gridtie, ["call", url, ...more, "--solana-rpc", rpcUrl, "--solana-network", NETWORK, "--home", at]);
+  return stdout;
+}
+
+for (const [name, start] of [["ours", async () => ours], ["official TypeScript", startOfficial]]) {
+  test(`Solana: both clients at the official Express server, settled by the facilitator that is ${name}`, { skip: missing }, async () => {
+    const url = await startExpress(await start());
+    const before = await holds(buyer.address);
+    const answer = await paying()(url);
+    assert.equal(answer.status, 200, await answer.clone().text());
+    assert.equal(before - (await holds(buyer.address)), 1000n);
+    table.push(["exact on Solana", "official TypeScript", "official Express", name, "pays"]);
+
+    const earned = await holds(seller.address);
+    assert.match(await call(url), /42/);
+    assert.equal((await holds(seller.address)) - earned, 1000n);
+    table.push(["exact on Solana", "ours", "official Express", name, "pays"]);
+  });
+}
+
+test("Solana: our client at our gateway", { skip: missing }, async () => {
+  const earned = await holds(seller.address);
+  const body = JSON.stringify(question("What is a receipt?", { max_tokens: 60 }));
+  assert.match(await call(gatewayUrl, "--data", body), /signed record/);
+  assert.ok((await holds(seller.address)) > earned);
+  table.push(["exact on Solana", "ours", "ours", "ours, embedded", "pays"]);
 });
