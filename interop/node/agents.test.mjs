@@ -2,7 +2,6 @@
 // Agent2Agent. Each call is paid by x402.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { ClientFactory } from "@a2a-js/sdk/client";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
@@ -11,6 +10,7 @@ import { ExactEvmScheme } from "@x402/evm";
 import { UptoEvmScheme } from "@x402/evm/upto/client";
 import { x402Client } from "@x402/fetch";
 import { privateKeyToAccount } from "viem/accounts";
+import { noPython, peers, python } from "./python-peers.mjs";
 import { startWorld } from "./world.mjs";
 
 const NETWORK = "eip155:84532";
@@ -120,11 +120,7 @@ test("MCP: an account's key pays as well", async () => {
   assert.match(result.content[0].text, /signed record/);
 });
 
-const python = new URL("../python/.venv/bin/python", import.meta.url).pathname;
-const noPython = existsSync(python) ? false : "interop/python/.venv is missing: python3 -m venv it and install requirements.txt";
-
 test("MCP: x402's official Python client pays for a tool by itself", { skip: noPython }, async () => {
-  const peers = new URL("../python/x402_peers.py", import.meta.url).pathname;
   const [said, spent] = await spentBy(
     () =>
       new Promise((resolve, reject) => {

@@ -18,6 +18,7 @@ import { ExactSvmScheme as ExactFacilitator } from "@x402/svm/exact/facilitator"
 import { ExactSvmScheme as ExactServer } from "@x402/svm/exact/server";
 import express from "express";
 import { serveFacilitator } from "./official-facilitator.mjs";
+import { calledByPython, noPython, startPython } from "./python-peers.mjs";
 import { ended, gridtie, question, startReady } from "./world.mjs";
 
 const NETWORK = "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1";
@@ -165,21 +166,45 @@ async function call(url, ...more) {
   return stdout;
 }
 
-for (const [name, start] of [["ours", async () => ours], ["official TypeScript", startOfficial]]) {
-  test(`Solana: both clients at the official Express server, settled by the facilitator that is ${name}`, { skip: missing }, async () => {
-    const url = await startExpress(await start());
-    const before = await holds(buyer.address);
+/** A Flask server of the official Python package. */
+const startFlask = async (facilitator) => (await startPython(stops, {}, "serve", "exact-solana", facilitator, seller.address, MINT)) + "/answer";
+const seed = (fill) => Buffer.alloc(32, fill).toString("hex");
+
+async function startSnake() {
+  await ask("requestAirdrop", (await signer(9)).address, "1000000000");
+  return startPython(stops, { GRIDTIE_KEY: seed(9) }, "facilitate-solana", rpcUrl);
+}
+
+const clients = {
+  "official TypeScript": async (url) => {
     const answer = await paying()(url);
     assert.equal(answer.status, 200, await answer.clone().text());
-    assert.equal(before - (await holds(buyer.address)), 1000n);
-    table.push(["exact on Solana", "official TypeScript", "official Express", name, "pays"]);
+    return answer.text();
+  },
+  "official Python": async (url) => {
+    const [answer] = await calledByPython({ GRIDTIE_KEY: seed(5), GRIDTIE_RPC: rpcUrl }, "exact-solana", url);
+    assert.equal(answer.status, 200, answer.text);
+    return answer.text;
+  },
+  ours: call,
+};
+const facilitators = { ours: () => ours, "official TypeScript": startOfficial, "official Python": startSnake };
+const servers = { "official Express": startExpress, "official Flask": startFlask };
 
-    const earned = await holds(seller.address);
-    assert.match(await call(url), /42/);
-    assert.equal((await holds(seller.address)) - earned, 1000n);
-    table.push(["exact on Solana", "ours", "official Express", name, "pays"]);
-  });
-}
+for (const [facilitator, start] of Object.entries(facilitators))
+  for (const [server, serve] of Object.entries(servers)) {
+    const why = missing || (/Python|Flask/.test(facilitator + server) && noPython);
+    test(`Solana: all clients at the ${server} server, settled by the facilitator that is ${facilitator}`, { skip: why }, async () => {
+      const url = await serve(await start());
+      for (const [client, get] of Object.entries(clients)) {
+        if (client === "official Python" && noPython) continue;
+        const earned = await holds(seller.address);
+        assert.match(await get(url), /42/);
+        assert.equal((await holds(seller.address)) - earned, 1000n);
+        table.push(["exact on Solana", client, server, facilitator, "pays"]);
+      }
+    });
+  }
 
 test("Solana: our client at our gateway", { skip: missing }, async () => {
   const earned = await holds(seller.address);
@@ -187,4 +212,12 @@ test("Solana: our client at our gateway", { skip: missing }, async () => {
   assert.match(await call(gatewayUrl, "--data", body), /signed record/);
   assert.ok((await holds(seller.address)) > earned);
   table.push(["exact on Solana", "ours", "ours", "ours, embedded", "pays"]);
+});
+
+test("Solana: the official Python client at our gateway", { skip: missing || noPython }, async () => {
+  const earned = await holds(seller.address);
+  const [answer] = await calledByPython({ GRIDTIE_KEY: seed(5), GRIDTIE_RPC: rpcUrl }, "exact-solana", gatewayUrl, JSON.stringify(question("What is a receipt?", { max_tokens: 60 })));
+  assert.equal(answer.status, 200, answer.text);
+  assert.equal((await holds(seller.address)) - earned, BigInt(answer.settled.amount));
+  table.push(["exact on Solana", "official Python", "ours", "ours, embedded", "pays"]);
 });

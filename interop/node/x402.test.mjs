@@ -1,7 +1,7 @@
 // x402's official packages and ours in every combination: who pays, who serves, who settles. Prints a table of what was tried.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,6 +34,7 @@ import { createPublicClient, http } from "viem";
 import { baseSepolia } from "viem/chains";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { startOfficialFacilitator } from "./official-facilitator.mjs";
+import { calledByPython, noPython, startPython } from "./python-peers.mjs";
 import { ended, question, startReady, startWorld } from "./world.mjs";
 
 const NETWORK = "eip155:84532";
@@ -122,48 +123,6 @@ const balanceOf = (owner) =>
     args: [owner],
   });
 
-// The official Python package: installed by requirements.txt into the folder beside.
-
-const python = new URL("../python/.venv/bin/python", import.meta.url).pathname;
-const peers = new URL("../python/x402_peers.py", import.meta.url).pathname;
-const noPython = existsSync(python) ? false : "interop/python/.venv is missing: python3 -m venv it and install requirements.txt";
-
-function runPython(...args) {
-  const env = { ...process.env, GRIDTIE_KEY: world.key, GRIDTIE_RPC: world.info.rpc };
-  return spawn(python, [peers, ...args], { stdio: ["pipe", "pipe", "pipe"], env });
-}
-
-/** What the official Python client gets, by a line of JSON for each body. */
-function calledByPython(scheme, url, ...bodies) {
-  const child = runPython("call", scheme, url, ...bodies);
-  let said = "";
-  let wrong = "";
-  child.stdout.on("data", (d) => (said += d));
-  child.stderr.on("data", (d) => (wrong += d));
-  return new Promise((resolve, reject) =>
-    child.on("exit", (code) => (code === 0 ? resolve(said.trim().split("\n").map((line) => JSON.parse(line))) : reject(new Error(wrong.slice(-2000))))),
-  );
-}
-
-/** Something that the official Python package serves, until the tests end. */
-function startPython(env, ...args) {
-  const child = spawn(python, [peers, ...args], { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
-  stops.push(async () => {
-    child.stdin.end();
-    await ended(child);
-  });
-  let output = "";
-  return new Promise((resolve, reject) => {
-    child.on("exit", (code) => reject(new Error(`x402_peers.py ended with ${code}: ${output.slice(-2000)}`)));
-    for (const stream of [child.stdout, child.stderr])
-      stream.on("data", (d) => {
-        output += d;
-        const match = output.match(/^ready (http:\S+)$/m);
-        if (match) resolve(match[1]);
-      });
-  });
-}
-
 before(async () => {
   world = await startWorld();
   ours = await startOurs();
@@ -171,7 +130,7 @@ before(async () => {
   if (!noPython) {
     const key = generatePrivateKey();
     await giveGas(privateKeyToAccount(key).address);
-    snake = await startPython({ GRIDTIE_KEY: key }, "facilitate", world.info.rpc);
+    snake = await startPython(stops, { GRIDTIE_KEY: key }, "facilitate", world.info.rpc);
   }
   const imported = await world.run("wallet", "import", world.info.buyerKeyFile, "--plain");
   assert.equal(imported.status, 0, imported.output);
@@ -374,7 +333,7 @@ const pythonNames = { "exact": "exact by EIP-3009", "exact-permit2": "exact by P
 for (const [scheme, name] of Object.entries(pythonNames)) {
   test(`${name}: the official Python client at our gateway`, { skip: noPython }, async () => {
     const bodies = [1, 2].map((seed) => JSON.stringify(question("What is a receipt?", { max_tokens: 60, seed })));
-    const [answers, spent] = await spentBy(() => calledByPython(scheme, world.url + "/v1/chat/completions", ...bodies));
+    const [answers, spent] = await spentBy(() => calledByPython({ GRIDTIE_KEY: world.key, GRIDTIE_RPC: world.info.rpc }, scheme, world.url + "/v1/chat/completions", ...bodies));
     for (const answer of answers) {
       assert.equal(answer.status, 200, answer.text);
       assert.match(answer.text, /signed record/);
@@ -390,9 +349,9 @@ for (const [scheme, name] of Object.entries(pythonNames)) {
   for (const [facilitatorName, facilitator] of [["ours", () => ours], ["official TypeScript", () => theirs], ["official Python", () => snake]]) {
     test(`${name}: both clients at the official Flask server, settled by the facilitator that is ${facilitatorName}`, { skip: noPython }, async () => {
       const payTo = privateKeyToAccount(generatePrivateKey()).address;
-      const url = (await startPython({}, "serve", scheme, facilitator(), payTo, world.info.asset)) + "/answer";
+      const url = (await startPython(stops, {}, "serve", scheme, facilitator(), payTo, world.info.asset)) + "/answer";
       const expected = scheme === "upto" ? 400n : 1000n;
-      const [[answer], spent] = await spentBy(() => calledByPython(scheme, url));
+      const [[answer], spent] = await spentBy(() => calledByPython({ GRIDTIE_KEY: world.key, GRIDTIE_RPC: world.info.rpc }, scheme, url));
       assert.equal(answer.status, 200, JSON.stringify(answer));
       assert.equal(JSON.parse(answer.text).answer, 42);
       const batch = scheme === "batch-settlement";

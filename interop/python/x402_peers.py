@@ -4,8 +4,9 @@
   x402_peers.py tool URL ARGUMENTS               calls the tool chat by MCP, pays, and prints a line of JSON
   x402_peers.py serve SCHEME FACILITATOR PAY_TO ASSET
   x402_peers.py facilitate RPC                   key in GRIDTIE_KEY
+  x402_peers.py facilitate-solana RPC            the same on Solana
 
-SCHEME is exact, exact-permit2, upto or batch-settlement. What serves prints "ready URL" and ends with its standard input.
+SCHEME is exact, exact-permit2, upto, batch-settlement or exact-solana; a key on Solana is a seed in hexadecimal. What serves prints "ready URL" and ends with its standard input.
 """
 
 import base64
@@ -19,9 +20,26 @@ from types import SimpleNamespace
 from eth_account import Account
 
 NETWORK = "eip155:84532"
+SOLANA = "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1"
 
 
-def client_scheme(scheme, account, rpc):
+def network_of(scheme):
+    return SOLANA if scheme == "exact-solana" else NETWORK
+
+
+def solana_key():
+    from solders.keypair import Keypair
+
+    return Keypair.from_seed(bytes.fromhex(os.environ["GRIDTIE_KEY"]))
+
+
+def client_scheme(scheme, rpc):
+    if scheme == "exact-solana":
+        from x402.mechanisms.svm.exact import ExactSvmClientScheme
+        from x402.mechanisms.svm.signers import KeypairSigner
+
+        return ExactSvmClientScheme(KeypairSigner(solana_key()), rpc)
+    account = Account.from_key(os.environ["GRIDTIE_KEY"])
     if scheme == "upto":
         from x402.mechanisms.evm.upto.client import UptoEvmScheme
 
@@ -51,7 +69,7 @@ def call(scheme, url, *bodies):
         return (fit or offered)[0]
 
     client = x402ClientSync(payment_requirements_selector=choose)
-    client.register(NETWORK, client_scheme(scheme, Account.from_key(os.environ["GRIDTIE_KEY"]), os.environ["GRIDTIE_RPC"]))
+    client.register(network_of(scheme), client_scheme(scheme, os.environ["GRIDTIE_RPC"]))
     session = x402_requests(client)
     for body in bodies or (None,):
         answer = session.get(url) if body is None else session.post(url, json=json.loads(body))
@@ -85,7 +103,7 @@ def tool(url, arguments):
 
     async def main():
         payer = x402Client()
-        payer.register(NETWORK, client_scheme("exact", Account.from_key(os.environ["GRIDTIE_KEY"]), ""))
+        payer.register(NETWORK, client_scheme("exact", ""))
         async with streamable_http_client(url) as (read, write, *_):
             async with ClientSession(read, write) as session:
                 await session.initialize()
@@ -134,15 +152,20 @@ def serve(scheme, facilitator, pay_to, asset):
     server = x402ResourceServerSync(HTTPFacilitatorClientSync(FacilitatorConfig(url=facilitator)))
     server.register(NETWORK, ExactEvmServerScheme())
     server.register(NETWORK, UptoEvmServerScheme())
-    server.register(NETWORK, BatchSettlementEvmScheme(pay_to))
-    extra = {"name": "USDC", "version": "2"}
+    if scheme == "exact-solana":
+        from x402.mechanisms.svm.exact import ExactSvmServerScheme
+
+        server.register(SOLANA, ExactSvmServerScheme())
+    else:
+        server.register(NETWORK, BatchSettlementEvmScheme(pay_to))
+    extra = {} if scheme == "exact-solana" else {"name": "USDC", "version": "2"}
     if scheme == "exact-permit2":
         extra["assetTransferMethod"] = "permit2"
     option = PaymentOption(
         scheme="exact" if scheme.startswith("exact") else scheme,
         pay_to=pay_to,
         price=AssetAmount(amount="1000", asset=asset, extra=extra),
-        network=NETWORK,
+        network=network_of(scheme),
         max_timeout_seconds=60,
     )
     app = Flask("answer")
@@ -158,15 +181,23 @@ def serve(scheme, facilitator, pay_to, asset):
     run(app)
 
 
+def facilitate_solana(rpc):
+    from x402.facilitator import x402FacilitatorSync
+    from x402.mechanisms.svm.exact import ExactSvmFacilitatorScheme
+    from x402.mechanisms.svm.signers import FacilitatorKeypairSigner
+
+    facilitator = x402FacilitatorSync()
+    facilitator.register([SOLANA], ExactSvmFacilitatorScheme(FacilitatorKeypairSigner(solana_key(), rpc)))
+    run(facilitator_app(facilitator))
+
+
 def facilitate(rpc):
-    from flask import Flask, Response, request
     from x402.facilitator import x402FacilitatorSync
     from x402.mechanisms.evm.batch_settlement.authorizer_signer import LocalAuthorizerSigner
     from x402.mechanisms.evm.batch_settlement.facilitator import BatchSettlementEvmFacilitator
     from x402.mechanisms.evm.exact import ExactEvmFacilitatorScheme
     from x402.mechanisms.evm.signers import FacilitatorWeb3Signer
     from x402.mechanisms.evm.upto.facilitator import UptoEvmScheme
-    from x402.schemas import parse_payment_payload, parse_payment_requirements
 
     key = os.environ["GRIDTIE_KEY"]
     signer = FacilitatorWeb3Signer(private_key=key, rpc_url=rpc)
@@ -175,6 +206,13 @@ def facilitate(rpc):
     facilitator.register([NETWORK], UptoEvmScheme(signer))
     authorizer = LocalAuthorizerSigner(Account.from_key(key))
     facilitator.register([NETWORK], BatchSettlementEvmFacilitator(signer, authorizer))
+    run(facilitator_app(facilitator))
+
+
+def facilitator_app(facilitator):
+    from flask import Flask, Response, request
+    from x402.schemas import parse_payment_payload, parse_payment_requirements
+
     app = Flask("facilitator")
 
     def said(model):
@@ -188,8 +226,9 @@ def facilitate(rpc):
     app.add_url_rule("/supported", "supported", lambda: said(facilitator.get_supported()))
     app.add_url_rule("/verify", "verify", lambda: said(facilitator.verify(*asked())), methods=["POST"])
     app.add_url_rule("/settle", "settle", lambda: said(facilitator.settle(*asked())), methods=["POST"])
-    run(app)
+    return app
 
 
 if __name__ == "__main__":
-    {"call": call, "tool": tool, "serve": serve, "facilitate": facilitate}[sys.argv[1]](*sys.argv[2:])
+    commands = {"call": call, "tool": tool, "serve": serve, "facilitate": facilitate, "facilitate-solana": facilitate_solana}
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -34,6 +34,8 @@ function send(base64) {
   return id;
 }
 
+const status = (err) => ({ slot: height, confirmations: 1, status: err === null ? { Ok: null } : { Err: err }, err, confirmationStatus: "confirmed" });
+
 /** Who pays the fee may sign last: until then its place is empty, and only a node that is asked to looks at that. */
 function simulate(transaction, verifySignatures) {
   const signatures = Object.fromEntries(Object.entries(transaction.signatures).map(([who, signature]) => [who, signature ?? new Uint8Array(64)]));
@@ -66,7 +68,7 @@ const methods = {
   },
   sendTransaction: ([base64]) => send(base64),
   getSignatureStatuses: ([ids]) =>
-    value(ids.map((id) => (statuses.has(id) ? { slot: height, confirmations: 1, err: statuses.get(id), confirmationStatus: "confirmed" } : null))),
+    value(ids.map((id) => (statuses.has(id) ? status(statuses.get(id)) : null))),
   // Not Solana's.
   test_setAccount: ([address, programAddress, data, lamports]) => {
     const bytes = Buffer.from(data, "base64");

@@ -1,14 +1,11 @@
 package dev.gridtie.x402.solana.exact;
 
-import static java.nio.charset.StandardCharsets.US_ASCII;
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.facilitator.UnreachableException;
-import dev.gridtie.x402.solana.Base58;
 import dev.gridtie.x402.solana.SolanaAddress;
 import dev.gridtie.x402.solana.SolanaChain;
+import dev.gridtie.x402.solana.SolanaInstructions;
 import dev.gridtie.x402.solana.SolanaKey;
 import dev.gridtie.x402.solana.SolanaMessage;
 import dev.gridtie.x402.solana.SolanaToken;
@@ -16,8 +13,8 @@ import dev.gridtie.x402.solana.SolanaTransaction;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.security.SecureRandom;
-import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
 /**
@@ -70,8 +67,8 @@ public final class SolanaExactClient implements PaymentSigner {
               SolanaExactTypes.address(feePayer, "feePayer"),
               blockhash(requirements.extra()),
               List.of(
-                  SolanaExactTypes.unitLimit(),
-                  SolanaExactTypes.unitPrice(),
+                  SolanaInstructions.unitLimit(SolanaExactTypes.UNITS),
+                  SolanaInstructions.unitPrice(),
                   SolanaExactTypes.transfer(
                       token.program(),
                       SolanaAddress.tokenAccount(key.address(), token.program(), mint),
@@ -80,7 +77,7 @@ public final class SolanaExactClient implements PaymentSigner {
                       key.address(),
                       requirements.amount(),
                       token.decimals()),
-                  SolanaExactTypes.memo(memo(requirements.extra()))));
+                  SolanaInstructions.memo(requirements.extra(), random)));
       return SolanaExactTypes.payload(SolanaTransaction.of(message).signedBy(key));
     } catch (UnreachableException | SolanaChain.RefusedException e) {
       throw new MalformedPaymentException("the chain cannot be asked: " + e.getMessage());
@@ -102,30 +99,7 @@ public final class SolanaExactClient implements PaymentSigner {
   /** The server's hint, or the chain's own. */
   private byte[] blockhash(JsonNode extra)
       throws MalformedPaymentException, UnreachableException, SolanaChain.RefusedException {
-    String hint = Json.text(extra, "recentBlockhash");
-    if (hint == null) {
-      return chain.latestBlockhash().hash();
-    }
-    try {
-      return Base58.decode(hint, SolanaAddress.LENGTH);
-    } catch (IllegalArgumentException e) {
-      throw new MalformedPaymentException("recentBlockhash must be base58 of 32 bytes");
-    }
-  }
-
-  /** The seller's words, or random ones, so that two equal payments are two transactions. */
-  private byte[] memo(JsonNode extra) throws MalformedPaymentException {
-    String wanted = Json.text(extra, "memo");
-    if (wanted != null) {
-      byte[] bytes = wanted.getBytes(UTF_8);
-      if (bytes.length > SolanaExactTypes.MEMO_BYTES_MAX) {
-        throw new MalformedPaymentException(
-            "memo is longer than " + SolanaExactTypes.MEMO_BYTES_MAX + " bytes");
-      }
-      return bytes;
-    }
-    byte[] bytes = new byte[16];
-    random.nextBytes(bytes);
-    return HexFormat.of().formatHex(bytes).getBytes(US_ASCII);
+    Optional<byte[]> hint = SolanaInstructions.recentBlockhash(extra);
+    return hint.isPresent() ? hint.get() : chain.latestBlockhash().hash();
   }
 }

@@ -10,6 +10,7 @@ import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.solana.SolanaAddress;
 import dev.gridtie.x402.solana.SolanaChain;
 import dev.gridtie.x402.solana.SolanaChain.RefusedException;
+import dev.gridtie.x402.solana.SolanaInstructions;
 import dev.gridtie.x402.solana.SolanaKey;
 import dev.gridtie.x402.solana.SolanaMessage;
 import dev.gridtie.x402.solana.SolanaMessage.Compiled;
@@ -169,14 +170,14 @@ public final class SolanaExactFacilitator implements PaymentScheme {
         budget(
             message,
             0,
-            SolanaExactTypes.SET_UNIT_LIMIT,
+            SolanaInstructions.SET_UNIT_LIMIT,
             5,
             "invalid_exact_svm_payload_transaction_instructions_compute_limit_instruction");
     byte[] price =
         budget(
             message,
             1,
-            SolanaExactTypes.SET_UNIT_PRICE,
+            SolanaInstructions.SET_UNIT_PRICE,
             9,
             "invalid_exact_svm_payload_transaction_instructions_compute_price_instruction");
     long units =
@@ -187,7 +188,7 @@ public final class SolanaExactFacilitator implements PaymentScheme {
           "invalid_exact_svm_payload_transaction_instructions_compute_limit_instruction_too_high",
           "at most " + UNITS_MAX + " compute units are paid for");
     }
-    if (SolanaExactTypes.u64(price, 1)
+    if (SolanaInstructions.u64(price, 1)
             .compareTo(BigInteger.valueOf(SolanaExactTypes.MICROLAMPORTS_MAX))
         > 0) {
       throw new PaymentRefusedException(

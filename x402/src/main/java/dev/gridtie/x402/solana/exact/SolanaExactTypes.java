@@ -6,6 +6,7 @@ import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.solana.SolanaAddress;
+import dev.gridtie.x402.solana.SolanaInstructions;
 import dev.gridtie.x402.solana.SolanaMessage;
 import dev.gridtie.x402.solana.SolanaMessage.Instruction;
 import dev.gridtie.x402.solana.SolanaMessage.MalformedException;
@@ -15,8 +16,6 @@ import dev.gridtie.x402.wire.Fields;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
 import java.math.BigInteger;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Optional;
 import tools.jackson.databind.JsonNode;
@@ -31,11 +30,6 @@ final class SolanaExactTypes {
   /** The most that a facilitator pays for one, in millionths of a lamport. */
   static final long MICROLAMPORTS_MAX = 5_000_000;
 
-  /** The longest memo, in bytes. */
-  static final int MEMO_BYTES_MAX = 256;
-
-  static final byte SET_UNIT_LIMIT = 2;
-  static final byte SET_UNIT_PRICE = 3;
   static final byte TRANSFER_CHECKED = 12;
 
   private SolanaExactTypes() {}
@@ -74,16 +68,6 @@ final class SolanaExactTypes {
 
   // Instructions
 
-  static Instruction unitLimit() {
-    byte[] data = little(5).put(SET_UNIT_LIMIT).putInt(UNITS).array();
-    return new Instruction(SolanaAddress.COMPUTE_BUDGET, List.of(), data);
-  }
-
-  static Instruction unitPrice() {
-    byte[] data = little(9).put(SET_UNIT_PRICE).putLong(1).array();
-    return new Instruction(SolanaAddress.COMPUTE_BUDGET, List.of(), data);
-  }
-
   static Instruction transfer(
       SolanaAddress program,
       SolanaAddress source,
@@ -93,7 +77,11 @@ final class SolanaExactTypes {
       BigInteger amount,
       int decimals) {
     byte[] data =
-        little(10).put(TRANSFER_CHECKED).putLong(amount.longValue()).put((byte) decimals).array();
+        SolanaInstructions.little(10)
+            .put(TRANSFER_CHECKED)
+            .putLong(amount.longValue())
+            .put((byte) decimals)
+            .array();
     return new Instruction(
         program,
         List.of(
@@ -102,20 +90,6 @@ final class SolanaExactTypes {
             new Meta(destination, false, true),
             new Meta(authority, true, false)),
         data);
-  }
-
-  static Instruction memo(byte[] text) {
-    return new Instruction(SolanaAddress.MEMO, List.of(), text);
-  }
-
-  private static ByteBuffer little(int length) {
-    return ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
-  }
-
-  /** A number in eight bytes, as unsigned. */
-  static BigInteger u64(byte[] data, int at) {
-    long bits = ByteBuffer.wrap(data, at, 8).order(ByteOrder.LITTLE_ENDIAN).getLong();
-    return new BigInteger(Long.toUnsignedString(bits));
   }
 
   /** A transfer as it stands in a message. */
@@ -143,7 +117,7 @@ final class SolanaExactTypes {
                 message.account(instruction, 1),
                 message.account(instruction, 2),
                 message.account(instruction, 3),
-                u64(instruction.data(), 1)))
+                SolanaInstructions.u64(instruction.data(), 1)))
         : Optional.empty();
   }
 }

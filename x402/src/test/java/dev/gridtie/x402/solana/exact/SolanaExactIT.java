@@ -10,6 +10,7 @@ import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
 import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.solana.JsonRpcSolana;
 import dev.gridtie.x402.solana.SolanaAddress;
+import dev.gridtie.x402.solana.SolanaInstructions;
 import dev.gridtie.x402.solana.SolanaKey;
 import dev.gridtie.x402.solana.SolanaMessage;
 import dev.gridtie.x402.solana.SolanaMessage.Instruction;
@@ -160,8 +161,8 @@ class SolanaExactIT {
     return transfer(account(buyer), MINT, account(payTo), buyer, 10_000);
   }
 
-  private static final Instruction LIMIT = SolanaExactTypes.unitLimit();
-  private static final Instruction PRICE_OF_UNITS = SolanaExactTypes.unitPrice();
+  private static final Instruction LIMIT = SolanaInstructions.unitLimit(SolanaExactTypes.UNITS);
+  private static final Instruction PRICE_OF_UNITS = SolanaInstructions.unitPrice();
 
   private static Instruction budget(byte[] data) {
     return new Instruction(SolanaAddress.COMPUTE_BUDGET, List.of(), data);
@@ -173,7 +174,7 @@ class SolanaExactIT {
     String i = p + "transaction_instructions_";
     SolanaKey other = SolanaKey.random(RANDOM);
     fund(other, 0);
-    Instruction memo = SolanaExactTypes.memo("hello".getBytes(StandardCharsets.US_ASCII));
+    Instruction memo = SolanaInstructions.memo("hello".getBytes(StandardCharsets.US_ASCII));
     assertThat(refusal(made(List.of(LIMIT, PRICE_OF_UNITS, good(), memo)))).isEqualTo("valid");
     assertThat(refusal(made(List.of(LIMIT, PRICE_OF_UNITS, good())))).isEqualTo("valid");
     assertThat(refusal(made(List.of(PRICE_OF_UNITS, good())))).isEqualTo(i + "length");
@@ -280,8 +281,8 @@ class SolanaExactIT {
     ((ObjectNode) json.path("extra")).put("memo", "pi_1");
     asked = PaymentRequirements.fromJson(json);
     assertThat(refusal(pay())).isEqualTo("valid");
-    Instruction right = SolanaExactTypes.memo("pi_1".getBytes(StandardCharsets.US_ASCII));
-    Instruction wrong = SolanaExactTypes.memo("pi_2".getBytes(StandardCharsets.US_ASCII));
+    Instruction right = SolanaInstructions.memo("pi_1".getBytes(StandardCharsets.US_ASCII));
+    Instruction wrong = SolanaInstructions.memo("pi_2".getBytes(StandardCharsets.US_ASCII));
     assertThat(refusal(made(List.of(LIMIT, PRICE_OF_UNITS, good()))))
         .isEqualTo("invalid_exact_svm_payload_memo_count");
     assertThat(refusal(made(List.of(LIMIT, PRICE_OF_UNITS, good(), right, right))))
