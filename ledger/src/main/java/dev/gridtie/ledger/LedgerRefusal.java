@@ -6,6 +6,8 @@ package dev.gridtie.ledger;
  */
 public enum LedgerRefusal {
   MALFORMED_ID(1),
+  /** Longer than a bundle of the published log can hold. */
+  ENTRY_TOO_LONG(14),
   ID_USED_DIFFERENTLY(2),
   ACCOUNT_EXISTS_DIFFERENTLY(3),
   AMOUNT_NEGATIVE(4),

@@ -22,6 +22,9 @@ public final class LedgerTx {
   /** The hash before the first entry. */
   static final byte[] GENESIS = new byte[32];
 
+  /** The longest entry, in characters: a third of what two bytes can count in bytes. */
+  private static final int ENTRY_LENGTH_MAX = 0xffff / 3;
+
   private final Connection connection;
 
   public LedgerTx(Connection connection) {
@@ -44,6 +47,9 @@ public final class LedgerTx {
   public Applied apply(Entry entry) throws RefusedException, SQLException {
     if (!entry.id().matches("[0-9a-f]{32}")) {
       throw new RefusedException(LedgerRefusal.MALFORMED_ID, entry);
+    }
+    if (entry.canonical().length() > ENTRY_LENGTH_MAX) {
+      throw new RefusedException(LedgerRefusal.ENTRY_TOO_LONG, entry);
     }
     Optional<Entry> before = entry(entry.id());
     if (before.isPresent()) {

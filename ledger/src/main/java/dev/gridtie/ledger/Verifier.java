@@ -34,6 +34,30 @@ public final class Verifier {
 
   private Verifier() {}
 
+  /** Looks at a ledger's entries along with its verification. */
+  public interface Watcher {
+    /** An entry that follows from those before: its number, from 1, and its canonical text. */
+    void entry(long seq, String canonical);
+
+    /**
+     * All entries were read.
+     *
+     * @return what does not hold; empty where all does
+     */
+    Optional<String> end(Connection connection) throws SQLException;
+  }
+
+  private static final Watcher NOBODY =
+      new Watcher() {
+        @Override
+        public void entry(long seq, String canonical) {}
+
+        @Override
+        public Optional<String> end(Connection connection) {
+          return Optional.empty();
+        }
+      };
+
   /** What a verification found. */
   public sealed interface Report {
     /**
@@ -64,6 +88,11 @@ public final class Verifier {
    * @param progress told the number of entries replayed, now and then
    */
   public static Report verify(Path file, LongConsumer progress) {
+    return verify(file, progress, NOBODY);
+  }
+
+  /** As above, with somebody who looks on. */
+  public static Report verify(Path file, LongConsumer progress, Watcher watcher) {
     try {
       if (!Files.exists(file)) {
         return new Report.Damaged("there is no ledger at " + file);
@@ -73,7 +102,7 @@ public final class Verifier {
         return new Report.Damaged(
             "the head is missing or was changed: " + Head.path(file).getFileName());
       }
-      Report.Sound sound = replay(file, head, progress);
+      Report.Sound sound = replay(file, head, progress, watcher);
       Optional<String> seal = checkSeal(file);
       return seal.isPresent() ? new Report.Damaged(seal.get()) : sound;
     } catch (Found e) {
@@ -86,7 +115,7 @@ public final class Verifier {
   /** The replay alone, without head and seal: the problem, or nothing. */
   static Optional<String> checkLogic(Path file) {
     try {
-      replay(file, Optional.empty(), ignored -> {});
+      replay(file, Optional.empty(), ignored -> {}, NOBODY);
       return Optional.empty();
     } catch (Found e) {
       return Optional.of(String.valueOf(e.getMessage()));
@@ -111,6 +140,24 @@ public final class Verifier {
     return Files.exists(file.resolveSibling(file.getFileName() + "-wal"));
   }
 
+  /**
+   * Reads a ledger beside a running gateway, in one snapshot.
+   *
+   * @throws StoreException where it is missing or cannot be read
+   */
+  public static <T> T read(Path file, Database.Query<T> query) {
+    if (!Files.exists(file)) {
+      throw new StoreException("there is no ledger at " + file);
+    }
+    try (Connection connection = connect(file);
+        Statement statement = connection.createStatement()) {
+      statement.execute("BEGIN");
+      return query.run(connection);
+    } catch (SQLException | IOException e) {
+      throw new StoreException("reading " + file, e);
+    }
+  }
+
   private static Connection connect(Path file) throws SQLException, IOException {
     SQLiteConfig config = new SQLiteConfig();
     config.setOpenMode(SQLiteOpenMode.READONLY);
@@ -128,8 +175,8 @@ public final class Verifier {
     return file.resolveSibling(file.getFileName() + "-shm");
   }
 
-  private static Report.Sound replay(Path file, Optional<Head> head, LongConsumer progress)
-      throws Found {
+  private static Report.Sound replay(
+      Path file, Optional<Head> head, LongConsumer progress, Watcher watcher) throws Found {
     long seq = 0;
     try (Connection connection = connect(file);
         Statement statement = connection.createStatement()) {
@@ -141,6 +188,7 @@ public final class Verifier {
         while (row.next()) {
           seq++;
           hash = replayEntry(seq, row, hash, memory);
+          watcher.entry(seq, row.getString(3));
           if (head.isPresent()
               && head.get().seq() == seq
               && !head.get().hash().equals(HexFormat.of().formatHex(hash))) {
@@ -155,6 +203,10 @@ public final class Verifier {
       if (head.isPresent() && head.get().seq() > seq) {
         throw new Found(
             "entry " + (seq + 1) + ": missing; the log had " + head.get().seq() + " entries");
+      }
+      Optional<String> problem = watcher.end(connection);
+      if (problem.isPresent()) {
+        throw new Found(problem.get());
       }
       requireBalanced(memory);
       requireTables(statement, memory);

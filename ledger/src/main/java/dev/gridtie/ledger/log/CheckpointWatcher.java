@@ -1,0 +1,110 @@
+package dev.gridtie.ledger.log;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import dev.gridtie.ledger.Verifier;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.List;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * Looks, along with a ledger's verification, whether its entries are those over which checkpoints
+ * were signed: the ones that it keeps itself, and one that somebody brings who trusts nobody.
+ */
+public final class CheckpointWatcher implements Verifier.Watcher {
+  private final Merkle.Frontier tree = new Merkle.Frontier();
+
+  /** The root after so many entries, where a checkpoint says one. */
+  private final TreeMap<Long, byte[]> roots = new TreeMap<>();
+
+  private final List<Checkpoint> trusted;
+
+  /**
+   * @param kept that the ledger keeps: {@link #kept}
+   * @param trusted that were brought
+   */
+  public CheckpointWatcher(List<Checkpoint> kept, List<Checkpoint> trusted) {
+    this.trusted = trusted;
+    kept.forEach(c -> roots.put(c.size(), c.root()));
+    trusted.forEach(c -> roots.put(c.size(), c.root()));
+  }
+
+  /** The checkpoints in a ledger; none where it has never signed one. */
+  public static List<Checkpoint> kept(Connection c) throws SQLException {
+    if (!hasTable(c)) {
+      return List.of();
+    }
+    List<Checkpoint> all = new java.util.ArrayList<>();
+    try (PreparedStatement select =
+            c.prepareStatement("SELECT note FROM log_checkpoint ORDER BY size");
+        ResultSet row = select.executeQuery()) {
+      while (row.next()) {
+        try {
+          all.add(Checkpoint.parse(SignedNote.parse(row.getString(1)).text()));
+        } catch (SignedNote.MalformedNoteException e) {
+          throw new SQLException("a stored checkpoint cannot be read", e);
+        }
+      }
+    }
+    return all;
+  }
+
+  private static boolean hasTable(Connection c) throws SQLException {
+    try (PreparedStatement select =
+            c.prepareStatement(
+                "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'log_checkpoint'");
+        ResultSet row = select.executeQuery()) {
+      return row.next();
+    }
+  }
+
+  private Optional<String> problem = Optional.empty();
+
+  @Override
+  public void entry(long seq, String canonical) {
+    tree.add(Merkle.leaf(canonical.getBytes(UTF_8)));
+    byte[] wanted = roots.get(seq);
+    if (problem.isEmpty() && wanted != null && !Arrays.equals(wanted, tree.root())) {
+      Long before = roots.lowerKey(seq);
+      problem =
+          Optional.of(
+              "entries "
+                  + (before == null ? 1 : before + 1)
+                  + " to "
+                  + seq
+                  + " are not those over which a checkpoint was signed: the log was rewritten"
+                  + " or forked there");
+    }
+  }
+
+  @Override
+  public Optional<String> end(Connection connection) {
+    if (problem.isPresent()) {
+      return problem;
+    }
+    Long last = roots.isEmpty() ? null : roots.lastKey();
+    if (last != null && last > tree.size()) {
+      return Optional.of(
+          "entry "
+              + (tree.size() + 1)
+              + ": missing; a checkpoint was signed over "
+              + last
+              + " entries: the log was rolled back");
+    }
+    return trusted.stream()
+        .filter(c -> c.size() == 0 && !Arrays.equals(c.root(), Merkle.EMPTY))
+        .findFirst()
+        .map(c -> "a checkpoint over nothing has another root than nothing");
+  }
+
+  /** The root over all entries, in base64. */
+  public String root() {
+    return Base64.getEncoder().encodeToString(tree.root());
+  }
+}
