@@ -433,7 +433,8 @@ for (const extension of ["eip2612GasSponsoring", "erc20ApprovalGasSponsoring"]) 
     const data = "0x40c10f19" + fresh.address.slice(2).padStart(64, "0") + (10_000).toString(16).padStart(64, "0"); // mint(address,uint256)
     await rpc("anvil_impersonateAccount", [world.info.payTo]);
     await giveGas(world.info.payTo);
-    await rpc("eth_sendTransaction", [{ from: world.info.payTo, to: world.info.asset, data }]);
+    const minted = await rpc("eth_sendTransaction", [{ from: world.info.payTo, to: world.info.asset, data }]);
+    while ((await rpc("eth_getTransactionReceipt", [minted])) === null) await new Promise((r) => setTimeout(r, 10)); // it answers before it mines
     assert.equal(await balanceOf(fresh.address), 10_000n);
     const chain = createPublicClient({ chain: baseSepolia, transport: http(world.info.rpc) });
     const client = new x402Client().register(NETWORK, new UptoClient(toClientEvmSigner(fresh, chain)));
