@@ -29,6 +29,7 @@ import dev.gridtie.gateway.gate.PaymentStore;
 import dev.gridtie.gateway.provider.EngineSource;
 import dev.gridtie.gateway.provider.HttpSource;
 import dev.gridtie.gateway.provider.Upstream;
+import dev.gridtie.gateway.receipts.LogKeeper;
 import dev.gridtie.gateway.receipts.ReceiptSigner;
 import dev.gridtie.gateway.relay.HedgeBudget;
 import dev.gridtie.gateway.relay.Relay;
@@ -42,6 +43,7 @@ import dev.gridtie.gateway.watch.Traces;
 import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.log.LedgerLog;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
@@ -114,6 +116,7 @@ final class Gateway implements AutoCloseable {
     List<String> statements = new ArrayList<>(PaymentStore.SCHEMA);
     statements.addAll(ChannelStore.SCHEMA);
     statements.addAll(UsageStore.SCHEMA);
+    statements.addAll(LedgerLog.SCHEMA);
     return statements;
   }
 
@@ -148,6 +151,9 @@ final class Gateway implements AutoCloseable {
           new CatalogBuilder(vertx, client, CLOCK, System::getenv, payers(config, home));
       opened(new CatalogFollower(Path.of(config.catalog()), builder, own, catalog));
     }
+    LogKeeper log = new LogKeeper(new LedgerLog(database, home.logSigner()), CLOCK);
+    log.start();
+    opened(log);
     SecureRandom random = new SecureRandom();
     Relay relay = new Relay(vertx, random, new HedgeBudget(config.hedgePercent()));
     PaymentDesk desk =
@@ -192,6 +198,7 @@ final class Gateway implements AutoCloseable {
                     metrics,
                     config.tracePrompts(),
                     new OfferReceipts(home.receiptKey(), OFFERS_VALID),
+                    log.log(),
                     database,
                     CLOCK,
                     random),

@@ -2,6 +2,9 @@ package dev.gridtie.app;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
 
+import dev.gridtie.base.Hashes;
+import dev.gridtie.base.Hex;
+import dev.gridtie.ledger.log.SignedNote;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.solana.Base58;
 import dev.gridtie.x402.solana.SolanaKey;
@@ -120,7 +123,21 @@ record Home(Path path) {
 
   /** The Ed25519 key that signs receipts, made where it is missing. */
   KeyPair receiptKey() throws IOException {
-    Path file = keyFile("receipt");
+    return ed25519Key("receipt");
+  }
+
+  /**
+   * Who signs the log's checkpoints: a key of its own, made where it is missing, and a name that
+   * follows from it and so is nobody else's.
+   */
+  SignedNote.Signer logSigner() throws IOException {
+    KeyPair pair = ed25519Key("log");
+    String hash = Hex.encode(Hashes.sha256(pair.getPublic().getEncoded())).substring(2);
+    return new SignedNote.Signer("gridtie-" + hash.substring(0, 16), pair);
+  }
+
+  private KeyPair ed25519Key(String name) throws IOException {
+    Path file = keyFile(name);
     try {
       if (!Files.exists(file)) {
         KeyPair pair = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
@@ -139,7 +156,7 @@ record Home(Path path) {
           factory.generatePublic(new X509EncodedKeySpec(base64.decode(lines.get(1)))),
           factory.generatePrivate(new PKCS8EncodedKeySpec(base64.decode(lines.get(0)))));
     } catch (GeneralSecurityException | IllegalArgumentException | IndexOutOfBoundsException e) {
-      throw new IOException(file + " does not hold a receipt key");
+      throw new IOException(file + " does not hold an Ed25519 key");
     }
   }
 

@@ -25,6 +25,7 @@ import picocli.CommandLine.Option;
       KeyCommand.class,
       ProxyCommand.class,
       LedgerCommand.class,
+      ReceiptCommand.class,
       TopCommand.class,
       BenchCommand.class,
     },

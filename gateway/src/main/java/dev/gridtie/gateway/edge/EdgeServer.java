@@ -62,6 +62,7 @@ public final class EdgeServer implements AutoCloseable {
   private final Map<String, BooleanSupplier> health;
   private volatile ChatHandler chat;
   private volatile ChannelPage channels;
+  private final LogPages logPages;
   private volatile McpServer mcp;
   private volatile A2aServer a2a;
 
@@ -109,6 +110,7 @@ public final class EdgeServer implements AutoCloseable {
                 .setTcpNoDelay(true));
     this.chat = new ChatHandler(services, "");
     this.channels = new ChannelPage(services, "");
+    this.logPages = new LogPages(services.log());
     InnerChat inner = new InnerChat(chat);
     this.mcp = new McpServer(inner, listings);
     this.a2a = new A2aServer(services, inner, "");
@@ -289,6 +291,11 @@ public final class EdgeServer implements AutoCloseable {
       case A2aServer.CARD -> get(request, reply, r -> r.sendQuietly(200, a2a.card()));
       case "/metrics" -> metrics(request, reply);
       case "/sdk/gridtie.js" -> get(request, reply, EdgeServer::sdk);
+      case String p when p.startsWith(LogPages.PREFIX) -> {
+        String rest = p.substring(LogPages.PREFIX.length());
+        boolean local = isLocal(request);
+        get(request, reply, r -> logPages.handle(rest, local, r));
+      }
       case "/health/live" ->
           health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
       case "/health/ready" -> health(request, reply, this::ready);
@@ -316,9 +323,7 @@ public final class EdgeServer implements AutoCloseable {
 
   /** For this machine alone: what is earned and spent is nobody else's business. */
   private void metrics(HttpServerRequest request, Reply reply) {
-    String from = request.remoteAddress() == null ? "" : request.remoteAddress().hostAddress();
-    boolean local = from.startsWith("127.") || from.equals("0:0:0:0:0:0:0:1") || from.equals("::1");
-    if (!local || request.getHeader("X-Forwarded-For") != null) {
+    if (!isLocal(request)) {
       refuse(request, reply, nothingHere());
       return;
     }
@@ -330,6 +335,13 @@ public final class EdgeServer implements AutoCloseable {
                 200,
                 "text/plain; version=0.0.4; charset=utf-8",
                 Buffer.buffer(services.metrics().scrape())));
+  }
+
+  /** Whether this machine asks, and for nobody behind it. */
+  private static boolean isLocal(HttpServerRequest request) {
+    String from = request.remoteAddress() == null ? "" : request.remoteAddress().hostAddress();
+    boolean local = from.startsWith("127.") || from.equals("0:0:0:0:0:0:0:1") || from.equals("::1");
+    return local && request.getHeader("X-Forwarded-For") == null;
   }
 
   private static ApiError nothingHere() {

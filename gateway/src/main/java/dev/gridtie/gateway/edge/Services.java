@@ -12,6 +12,7 @@ import dev.gridtie.gateway.route.Router;
 import dev.gridtie.gateway.watch.Metrics;
 import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.log.LedgerLog;
 import dev.gridtie.x402.offer.OfferReceipts;
 import java.time.InstantSource;
 import java.util.random.RandomGenerator;
@@ -36,6 +37,7 @@ public record Services(
     Metrics metrics,
     boolean keepWords,
     OfferReceipts statements,
+    LedgerLog log,
     Database database,
     InstantSource clock,
     RandomGenerator random) {}

@@ -11,6 +11,7 @@ import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.catalog.Endpoint;
 import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.gateway.provider.PromptBound;
+import dev.gridtie.gateway.receipts.Receipts;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.ledger.Entry;
@@ -263,9 +264,9 @@ final class Charging {
     receipt.put("logIndex", log.position(Till.chargeId(p.key(), p.attempts())).orElseThrow());
     ObjectNode signed = parts.signer().sign(receipt);
     PaymentStore.saveReceipt(c, id, Json.write(signed));
-    String hash = Hex.encode(Hashes.sha256(Json.canonical(signed).getBytes(UTF_8))).substring(2);
     LedgerTx.Applied unused =
-        log.apply(new Entry.Witness(Ids.derived("witness " + id), parts.now(), "receipt", hash));
+        log.apply(
+            new Entry.Witness(Receipts.entryId(id), parts.now(), "receipt", Receipts.hash(signed)));
   }
 
   /** A receipt, but for what is known only once it is paid. */

@@ -24,6 +24,7 @@ public final class CheckpointWatcher implements Verifier.Watcher {
   private final TreeMap<Long, byte[]> roots = new TreeMap<>();
 
   private final List<Checkpoint> trusted;
+  private Optional<String> problem = Optional.empty();
 
   /**
    * @param kept that the ledger keeps: {@link #kept}
@@ -37,7 +38,7 @@ public final class CheckpointWatcher implements Verifier.Watcher {
 
   /** The checkpoints in a ledger; none where it has never signed one. */
   public static List<Checkpoint> kept(Connection c) throws SQLException {
-    if (!hasTable(c)) {
+    if (!LedgerLog.isKeptIn(c)) {
       return List.of();
     }
     List<Checkpoint> all = new java.util.ArrayList<>();
@@ -54,17 +55,6 @@ public final class CheckpointWatcher implements Verifier.Watcher {
     }
     return all;
   }
-
-  private static boolean hasTable(Connection c) throws SQLException {
-    try (PreparedStatement select =
-            c.prepareStatement(
-                "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'log_checkpoint'");
-        ResultSet row = select.executeQuery()) {
-      return row.next();
-    }
-  }
-
-  private Optional<String> problem = Optional.empty();
 
   @Override
   public void entry(long seq, String canonical) {

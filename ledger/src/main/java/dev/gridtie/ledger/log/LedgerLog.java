@@ -146,10 +146,23 @@ public final class LedgerLog {
 
   /** {@link #latest()} of a ledger that is read without being opened. */
   public static Optional<Signed> latest(Connection c) throws SQLException {
+    if (!isKeptIn(c)) {
+      return Optional.empty();
+    }
     try (PreparedStatement select =
             c.prepareStatement("SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1");
         ResultSet row = select.executeQuery()) {
       return row.next() ? Optional.of(read(row.getString(1))) : Optional.empty();
+    }
+  }
+
+  /** Whether a ledger has ever signed a checkpoint. */
+  static boolean isKeptIn(Connection c) throws SQLException {
+    try (PreparedStatement select =
+            c.prepareStatement(
+                "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'log_checkpoint'");
+        ResultSet row = select.executeQuery()) {
+      return row.next();
     }
   }
 
