@@ -1,7 +1,7 @@
 // The public log, read and proved by Go's own implementation of transparency logs (golang.org/x/mod/sumdb): ../go/logcheck.
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -71,6 +71,40 @@ test("Go reads the log: every entry is proved, and it has grown from the checkpo
   assert.equal(all.proved, all.size);
   assert.ok(all.size >= ENTRIES);
   assert.ok(all.receipts > alone.receipts);
+});
+
+const bean = new URL("../python/.venv/bin/bean-check", import.meta.url).pathname;
+const noBean = noGo || (existsSync(bean) ? false : "interop/python/.venv lacks bean-check: install requirements.txt");
+let noLedger = noGo;
+try {
+  execFileSync("ledger", ["--version"], { stdio: "pipe" });
+} catch {
+  noLedger ||= "ledger-cli is not installed here (Debian: ledger)";
+}
+
+async function exported(format) {
+  const file = join(folder, "books." + format);
+  const { status, output } = await world.run("ledger", "export", "--format", format, "--out", file);
+  assert.equal(status, 0, output);
+  return file;
+}
+
+test("beancount takes the books", { skip: noBean }, async () => {
+  const file = await exported("beancount");
+  await promisify(execFile)(bean, [file]);
+  writeFileSync(file + ".wrong", readFileSync(file, "utf8").replace(/(\d)\.(\d{12}) /, "$1.9$2 "));
+  await assert.rejects(promisify(execFile)(bean, [file + ".wrong"]), "a changed amount is found");
+});
+
+test("ledger-cli takes the books, and comes to the same balances", { skip: noLedger }, async () => {
+  const file = await exported("ledger");
+  const { stdout } = await promisify(execFile)("ledger", ["-f", file, "--strict", "--flat", "balance", "Income", "Assets"]);
+  const { output } = await world.run("ledger", "balance");
+  for (const [owner, name] of [["/revenue", "Income:Revenue"], ["/custody:", "Assets:Custody"]]) {
+    const ours = output.split("\n").find((line) => line.includes(owner)).trim().split(/\s+/)[0];
+    const theirs = stdout.split("\n").find((line) => line.includes(name)).trim().split(/\s+/)[0];
+    assert.equal(Number(theirs), -Number(ours), `${name}: ${theirs} and ${ours}`);
+  }
 });
 
 /** A gateway that lies: what it says of some pages is changed. */

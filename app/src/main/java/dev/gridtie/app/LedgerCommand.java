@@ -30,7 +30,11 @@ import tools.jackson.databind.node.ObjectNode;
     subcommands = {
       LedgerCommand.Verify.class,
       LedgerCommand.Checkpointed.class,
-      LedgerCommand.Prove.class
+      LedgerCommand.Prove.class,
+      BooksCommands.Show.class,
+      BooksCommands.Balance.class,
+      BooksCommands.Statement.class,
+      BooksCommands.Exported.class
     })
 final class LedgerCommand {
   /** {@code gridtie ledger verify}. */

@@ -71,6 +71,7 @@ public final class Main implements Runnable {
   public static void main(String[] arguments) {
     CommandLine commandLine =
         new CommandLine(new Main())
+            .setCaseInsensitiveEnumValuesAllowed(true)
             .setExecutionExceptionHandler(
                 (e, command, result) -> {
                   if (e instanceof Failure

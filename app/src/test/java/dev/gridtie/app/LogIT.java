@@ -230,6 +230,39 @@ class LogIT {
     assertThat(List.of(first, third)).allMatch(Files::exists);
   }
 
+  @Test
+  void theBooksAreShownBesideTheRunningGateway() throws Exception {
+    Path file = receipt("What is a receipt?");
+    JsonNode receipt = Json.parse(Files.readAllBytes(file)).path("receipt");
+    String payer = world.buyer.address().lower();
+    String charged =
+        new java.math.BigDecimal(
+                new java.math.BigInteger(receipt.path("price").path("charged").asString()), 12)
+            .toPlainString();
+    assertThat(gridtie("ledger", "balance", "/revenue", "--home", home()).text()).contains(charged);
+    assertThat(gridtie("ledger", "balance", "nobody", "--home", home()).text())
+        .doesNotContain("payer:");
+    String statement = gridtie("ledger", "statement", payer, "--home", home()).text();
+    assertThat(statement).contains("transfer", "hold", "post", "-" + charged);
+    assertThat(gridtie("ledger", "statement", payer, "--to", "2020-01-01", "--home", home()).text())
+        .doesNotContain("transfer");
+    assertThat(gridtie("ledger", "statement", "0x", "--home", home()).text())
+        .contains("there is no account");
+    String id = receipt.path("id").asString();
+    assertThat(gridtie("ledger", "show", id, "--home", home()).text())
+        .contains("entry  ", "\"type\":\"witness\"");
+    assertThat(gridtie("ledger", "show", "0".repeat(32), "--home", home()).text())
+        .contains("has no entry");
+    Path out = directory.resolve("books.csv");
+    assertThat(gridtie("ledger", "export", "--format", "CSV", "-o", out, "--home", home()).status())
+        .isZero();
+    assertThat(Files.readString(out)).contains("custody:", payer);
+    assertThat(gridtie("ledger", "export", "--format", "CSV", "-o", out, "--home", home()).text())
+        .contains("is there already");
+    assertThat(gridtie("ledger", "balance", "--home", directory.resolve("none")).text())
+        .contains("there is no ledger");
+  }
+
   private static void copy(Path from, Path to) throws Exception {
     try (Stream<Path> all = Files.walk(from)) {
       for (Path one : all.toList()) {
