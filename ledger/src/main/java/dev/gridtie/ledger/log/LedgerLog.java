@@ -139,6 +139,35 @@ public final class LedgerLog {
     }
   }
 
+  /** Keeps a witness's cosignature with the checkpoint that it is of, while that is kept. */
+  public void keep(long size, SignedNote.Line cosignature) {
+    boolean unused =
+        database.write(
+            c -> {
+              Optional<Signed> signed = at(c, size);
+              if (signed.isEmpty()) {
+                return false;
+              }
+              try (PreparedStatement update =
+                  c.prepareStatement("UPDATE log_checkpoint SET note = ? WHERE size = ?")) {
+                update.setString(1, signed.get().note().with(cosignature).written());
+                update.setLong(2, size);
+                update.executeUpdate();
+              }
+              return true;
+            });
+  }
+
+  private static Optional<Signed> at(Connection c, long size) throws SQLException {
+    try (PreparedStatement select =
+        c.prepareStatement("SELECT note FROM log_checkpoint WHERE size = ?")) {
+      select.setLong(1, size);
+      try (ResultSet row = select.executeQuery()) {
+        return row.next() ? Optional.of(read(row.getString(1))) : Optional.empty();
+      }
+    }
+  }
+
   /** The last checkpoint; empty before the first. */
   public Optional<Signed> latest() {
     return database.read(LedgerLog::latest);
