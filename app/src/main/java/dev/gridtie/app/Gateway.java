@@ -44,6 +44,7 @@ import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.log.LedgerLog;
+import dev.gridtie.ledger.log.Witness;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
@@ -117,6 +118,7 @@ final class Gateway implements AutoCloseable {
     statements.addAll(ChannelStore.SCHEMA);
     statements.addAll(UsageStore.SCHEMA);
     statements.addAll(LedgerLog.SCHEMA);
+    statements.addAll(Witness.SCHEMA);
     return statements;
   }
 
@@ -151,7 +153,8 @@ final class Gateway implements AutoCloseable {
           new CatalogBuilder(vertx, client, CLOCK, System::getenv, payers(config, home));
       opened(new CatalogFollower(Path.of(config.catalog()), builder, own, catalog));
     }
-    LogKeeper log = new LogKeeper(new LedgerLog(database, home.logSigner()), CLOCK);
+    LogKeeper log =
+        new LogKeeper(new LedgerLog(database, home.logSigner()), CLOCK, config.witnesses());
     log.start();
     opened(log);
     SecureRandom random = new SecureRandom();
@@ -199,6 +202,7 @@ final class Gateway implements AutoCloseable {
                     config.tracePrompts(),
                     new OfferReceipts(home.receiptKey(), OFFERS_VALID),
                     log.log(),
+                    new Witness(database, home.logSigner(), config.watchedLogs(), CLOCK),
                     database,
                     CLOCK,
                     random),

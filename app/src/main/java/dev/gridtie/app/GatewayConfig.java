@@ -6,9 +6,13 @@ import dev.gridtie.gateway.cache.CachePolicy;
 import dev.gridtie.gateway.edge.Origins;
 import dev.gridtie.gateway.gate.ClaimPolicy;
 import dev.gridtie.gateway.gate.Exposure;
+import dev.gridtie.gateway.receipts.Witnesses;
+import dev.gridtie.ledger.log.SignedNote;
 import dev.gridtie.x402.evm.batch.BatchTypes;
 import java.io.IOException;
 import java.math.BigInteger;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -34,6 +38,7 @@ import org.jspecify.annotations.Nullable;
  *     the answer
  * @param origins whose web pages may call it from a reader's browser, such as {@code
  *     https://example.com}; {@code *} for all; none where left out
+ * @param log who cosigns the public log, and whose logs are cosigned
  * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
 record GatewayConfig(
@@ -51,7 +56,8 @@ record GatewayConfig(
     @Nullable Limits limits,
     @Nullable List<Chain> chains,
     @Nullable ExposureLimits exposure,
-    @Nullable List<String> origins) {
+    @Nullable List<String> origins,
+    @Nullable LogSettings log) {
 
   GatewayConfig(
       @Nullable String host,
@@ -81,6 +87,7 @@ record GatewayConfig(
         limits,
         null,
         null,
+        null,
         null);
   }
 
@@ -101,7 +108,8 @@ record GatewayConfig(
         limits,
         newChains,
         owed,
-        origins);
+        origins,
+        log);
   }
 
   /** The same, callable from these origins' web pages. */
@@ -121,7 +129,101 @@ record GatewayConfig(
         limits,
         chains,
         exposure,
-        newOrigins);
+        newOrigins,
+        log);
+  }
+
+  /** The same, with others who watch its log, or whose logs it watches. */
+  GatewayConfig withLog(LogSettings newLog) {
+    return new GatewayConfig(
+        host,
+        port,
+        publicUrl,
+        payTo,
+        chain,
+        models,
+        catalog,
+        hedgePercent,
+        cache,
+        traces,
+        tracePrompts,
+        limits,
+        chains,
+        exposure,
+        origins,
+        newLog);
+  }
+
+  /**
+   * Who watches whom.
+   *
+   * @param witnesses who cosign this gateway's log
+   * @param witnessFor keys of the logs that this gateway cosigns, as {@code /log/key} says them
+   */
+  record LogSettings(@Nullable List<WitnessAt> witnesses, @Nullable List<String> witnessFor) {}
+
+  /**
+   * A witness.
+   *
+   * @param url under which it takes {@code add-checkpoint}
+   * @param key as {@code /log/witness/key} says it
+   */
+  record WitnessAt(
+      @JsonProperty(required = true) String url, @JsonProperty(required = true) String key) {}
+
+  Witnesses witnesses() throws IOException {
+    List<Witnesses.One> all = new ArrayList<>();
+    if (log != null && log.witnesses() != null) {
+      for (WitnessAt one : log.witnesses()) {
+        all.add(
+            new Witnesses.One(
+                address(one.url()), key("log.witnesses", one.key(), SignedNote.Kind.COSIGNATURE)));
+      }
+    }
+    return new Witnesses(all);
+  }
+
+  private static URI address(String url) throws IOException {
+    try {
+      URI address = new URI(url);
+      if (address.getHost() != null && String.valueOf(address.getScheme()).matches("https?")) {
+        return address;
+      }
+    } catch (URISyntaxException e) {
+      // Said below.
+    }
+    throw new IOException(
+        "log.witnesses: " + url + " is no address; another gateway's is https://…/log/witness");
+  }
+
+  /** The logs that this gateway cosigns. */
+  List<SignedNote.Verifier> watchedLogs() throws IOException {
+    List<SignedNote.Verifier> all = new ArrayList<>();
+    if (log != null && log.witnessFor() != null) {
+      for (String one : log.witnessFor()) {
+        all.add(key("log.witnessFor", one, SignedNote.Kind.SIGNATURE));
+      }
+    }
+    return all;
+  }
+
+  private static SignedNote.Verifier key(String what, String written, SignedNote.Kind kind)
+      throws IOException {
+    try {
+      SignedNote.Verifier key = SignedNote.Verifier.of(written);
+      if (key.kind() == kind) {
+        return key;
+      }
+    } catch (IllegalArgumentException e) {
+      // Said below.
+    }
+    throw new IOException(
+        what
+            + ": "
+            + written
+            + " is no key of this kind; take what "
+            + (kind == SignedNote.Kind.COSIGNATURE ? "/log/witness/key" : "/log/key")
+            + " of the other gateway says");
   }
 
   /** All chains and coins, the first first. */

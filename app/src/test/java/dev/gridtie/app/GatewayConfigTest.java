@@ -67,4 +67,24 @@ class GatewayConfigTest {
       assertThatThrownBy(config::allowedOrigins).hasMessageContaining(wrong);
     }
   }
+
+  @Test
+  void whatIsNoLogsKeyIsNamed() throws Exception {
+    String log = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+    assertThat(read(WHOLE + "log: { witnessFor: [\"" + log + "\"] }\n").watchedLogs()).hasSize(1);
+    GatewayConfig wrong = read(WHOLE + "log: { witnessFor: [\"key\"] }\n");
+    assertThatThrownBy(wrong::watchedLogs).hasMessageContaining("/log/key");
+    GatewayConfig notCosigning =
+        read(
+            WHOLE
+                + "log: { witnesses: [{ url: \"https://w.example.com\", key: \""
+                + log
+                + "\" }] }\n");
+    assertThatThrownBy(notCosigning::witnesses).hasMessageContaining("/log/witness/key");
+    for (String url : new String[] {"127.0.0.1:1log", "ftp://example.com", "http://", "a b"}) {
+      GatewayConfig nowhere =
+          read(WHOLE + "log: { witnesses: [{ url: \"" + url + "\", key: k }] }\n");
+      assertThatThrownBy(nowhere::witnesses).hasMessageContaining(url);
+    }
+  }
 }

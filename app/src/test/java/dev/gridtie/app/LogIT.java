@@ -263,6 +263,73 @@ class LogIT {
         .contains("there is no ledger");
   }
 
+  @Test
+  void anotherGatewayCosignsTheLogAsLongAsItOnlyGrows() throws Exception {
+    TestGateway other = new TestGateway(Files.createDirectories(directory.resolve("other")));
+    try (Gateway witness =
+        other.start(
+            other.config().withLog(new GatewayConfig.LogSettings(null, List.of(logKey()))))) {
+      String key = other.get("/log/witness/key").body().strip();
+      GatewayConfig watched =
+          world
+              .config()
+              .withLog(
+                  new GatewayConfig.LogSettings(
+                      List.of(new GatewayConfig.WitnessAt(other.url + "/log/witness", key)), null));
+      gateway.close();
+      gateway = world.start(watched);
+      Path unused = receipt("What is a receipt?");
+      SignedNote.Verifier verifier = SignedNote.Verifier.of(key);
+      eventually("cosigned", () -> verifier.verify(last()).isPresent());
+      SignedNote.Verifier own = SignedNote.Verifier.of(logKey());
+      assertThat(own.verify(last())).as("and signed").isPresent();
+
+      // An older copy, restored: it goes on from there, and the witness does not go along.
+      Path old = directory.resolve("old");
+      gateway.close();
+      copy(world.home.path(), old);
+      gateway = world.start(watched);
+      Path more = receipt("How do I pay?");
+      eventually("cosigned again", () -> verifier.verify(last()).isPresent());
+      gateway.close();
+      deleteAll(world.home.path());
+      copy(old, world.home.path());
+      gateway = world.start(watched);
+      Path fork = receipt("What is the ledger?");
+      long before = Checkpoint.parse(last().text()).size();
+      Path longer = receipt("What is a hold?");
+      eventually("another checkpoint", () -> Checkpoint.parse(last().text()).size() > before);
+      Thread.sleep(1_000);
+      assertThat(verifier.verify(last())).as("a fork is not cosigned").isEmpty();
+      assertThat(List.of(more, fork, longer)).allMatch(Files::exists);
+
+      assertThat(post(other, "old 0\n").statusCode()).isEqualTo(400);
+      assertThat(post(other, "old 0\n\n" + otherLogs()).statusCode()).isEqualTo(404);
+      assertThat(other.get("/log/witness/add-checkpoint").statusCode()).isEqualTo(405);
+    } finally {
+      other.close();
+    }
+  }
+
+  /** A log that nobody watches. */
+  private String otherLogs() throws Exception {
+    return world.get("/log/checkpoint").body().replace("gridtie-", "another-");
+  }
+
+  private SignedNote last() throws Exception {
+    return SignedNote.parse(world.get("/log/checkpoint").body());
+  }
+
+  private static HttpResponse<String> post(TestGateway at, String body) throws Exception {
+    try (HttpClient http = HttpClient.newHttpClient()) {
+      return http.send(
+          HttpRequest.newBuilder(at.url.resolve("/log/witness/add-checkpoint"))
+              .POST(HttpRequest.BodyPublishers.ofString(body))
+              .build(),
+          HttpResponse.BodyHandlers.ofString());
+    }
+  }
+
   private static void copy(Path from, Path to) throws Exception {
     try (Stream<Path> all = Files.walk(from)) {
       for (Path one : all.toList()) {

@@ -110,7 +110,7 @@ public final class EdgeServer implements AutoCloseable {
                 .setTcpNoDelay(true));
     this.chat = new ChatHandler(services, "");
     this.channels = new ChannelPage(services, "");
-    this.logPages = new LogPages(services.log());
+    this.logPages = new LogPages(services.log(), services.witness());
     InnerChat inner = new InnerChat(chat);
     this.mcp = new McpServer(inner, listings);
     this.a2a = new A2aServer(services, inner, "");
@@ -291,6 +291,9 @@ public final class EdgeServer implements AutoCloseable {
       case A2aServer.CARD -> get(request, reply, r -> r.sendQuietly(200, a2a.card()));
       case "/metrics" -> metrics(request, reply);
       case "/sdk/gridtie.js" -> get(request, reply, EdgeServer::sdk);
+      case LogPages.WITNESS ->
+          receiveAny(
+              request, reply, body -> serve(() -> logPages.addCheckpoint(body, reply), reply));
       case String p when p.startsWith(LogPages.PREFIX) -> {
         String rest = p.substring(LogPages.PREFIX.length());
         boolean local = isLocal(request);
@@ -470,13 +473,11 @@ public final class EdgeServer implements AutoCloseable {
 
   /** Receives a body and hands it on, on the event loop. */
   private void receive(HttpServerRequest request, Reply reply, Consumer<byte[]> handler) {
-    if (request.method() != HttpMethod.POST) {
-      refuse(request, reply, notAllowed("POST"));
-      return;
-    }
     String type = request.getHeader("Content-Type");
-    if (type == null
-        || !type.toLowerCase(java.util.Locale.ROOT).matches("application/json\\s*(;.*)?")) {
+    boolean post = request.method() == HttpMethod.POST;
+    if (post
+        && (type == null
+            || !type.toLowerCase(java.util.Locale.ROOT).matches("application/json\\s*(;.*)?"))) {
       refuse(
           request,
           reply,
@@ -484,6 +485,15 @@ public final class EdgeServer implements AutoCloseable {
               ApiError.Kind.UNSUPPORTED_MEDIA_TYPE,
               "unsupported_media_type",
               "The body must be JSON and say so: Content-Type: application/json."));
+      return;
+    }
+    receiveAny(request, reply, handler);
+  }
+
+  /** Receives a body of any type. */
+  private void receiveAny(HttpServerRequest request, Reply reply, Consumer<byte[]> handler) {
+    if (request.method() != HttpMethod.POST) {
+      refuse(request, reply, notAllowed("POST"));
       return;
     }
     if (!concurrent.tryAcquire()) {

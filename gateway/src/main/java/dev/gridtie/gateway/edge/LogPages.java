@@ -6,6 +6,7 @@ import dev.gridtie.base.Json;
 import dev.gridtie.ledger.Entry;
 import dev.gridtie.ledger.log.LedgerLog;
 import dev.gridtie.ledger.log.Tile;
+import dev.gridtie.ledger.log.Witness;
 import dev.gridtie.wire.ApiError;
 import io.vertx.core.buffer.Buffer;
 import java.util.Base64;
@@ -25,10 +26,35 @@ final class LogPages {
   private static final String TEXT = "text/plain; charset=utf-8";
   private static final String FOREVER = "public, max-age=31536000, immutable";
 
-  private final LedgerLog log;
+  /** Where other logs bring their checkpoints to be cosigned. */
+  static final String WITNESS = PREFIX + "witness/add-checkpoint";
 
-  LogPages(LedgerLog log) {
+  private final LedgerLog log;
+  private final Witness witness;
+
+  LogPages(LedgerLog log, Witness witness) {
     this.log = log;
+    this.witness = witness;
+  }
+
+  /** C2SP tlog-witness: {@code POST add-checkpoint}. */
+  void addCheckpoint(byte[] body, Reply reply) {
+    switch (witness.add(new String(body, UTF_8))) {
+      case Witness.Answer.Cosigned good ->
+          reply.sendWhole(200, TEXT, Buffer.buffer(good.line().written()));
+      case Witness.Answer.Conflict other ->
+          reply.sendWhole(409, "text/x.tlog.size", Buffer.buffer(other.size() + "\n"));
+      case Witness.Answer.Malformed bad -> refuse(reply, 400, bad.why());
+      case Witness.Answer.UnknownLog log ->
+          refuse(reply, 404, log.origin() + " is not watched here");
+      case Witness.Answer.NotSigned no -> refuse(reply, 403, "its log has not signed it");
+      case Witness.Answer.Unproved no ->
+          refuse(reply, 422, "the log does not begin with what was seen of it");
+    }
+  }
+
+  private static void refuse(Reply reply, int status, String why) {
+    reply.sendWhole(status, TEXT, Buffer.buffer(why + "\n"));
   }
 
   /**
@@ -38,6 +64,7 @@ final class LogPages {
   void handle(String path, boolean local, Reply reply) {
     switch (path) {
       case "checkpoint" -> checkpoint(reply);
+      case "witness/key" -> text(reply, witness.verifierKey() + "\n", "public, max-age=3600");
       case "key" -> text(reply, log.verifierKey() + "\n", "public, max-age=3600");
       case String p when p.startsWith("proof/") -> inclusion(p.substring("proof/".length()), reply);
       case String p when p.startsWith("consistency/") ->

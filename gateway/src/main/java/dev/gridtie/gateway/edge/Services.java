@@ -13,6 +13,7 @@ import dev.gridtie.gateway.watch.Metrics;
 import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.log.LedgerLog;
+import dev.gridtie.ledger.log.Witness;
 import dev.gridtie.x402.offer.OfferReceipts;
 import java.time.InstantSource;
 import java.util.random.RandomGenerator;
@@ -38,6 +39,7 @@ public record Services(
     boolean keepWords,
     OfferReceipts statements,
     LedgerLog log,
+    Witness witness,
     Database database,
     InstantSource clock,
     RandomGenerator random) {}

@@ -12,9 +12,11 @@ public final class LogKeeper implements AutoCloseable {
 
   private final LedgerLog log;
   private final InstantSource clock;
+  private final Witnesses witnesses;
   private final Thread thread;
 
-  public LogKeeper(LedgerLog log, InstantSource clock) {
+  public LogKeeper(LedgerLog log, InstantSource clock, Witnesses witnesses) {
+    this.witnesses = witnesses;
     this.log = log;
     this.clock = clock;
     this.thread = Thread.ofVirtual().name("log").unstarted(this::run);
@@ -33,13 +35,23 @@ public final class LogKeeper implements AutoCloseable {
   private void run() {
     while (!Thread.currentThread().isInterrupted()) {
       try {
+        witnesses.show(log, log.advance(clock.instant()));
         Thread.sleep(EVERY);
-        var unused = log.advance(clock.instant());
       } catch (InterruptedException e) {
         return;
-      } catch (StoreException e) {
-        System.err.println("gridtie: the log is not signed: " + e.getMessage());
+      } catch (RuntimeException e) {
+        System.err.println("gridtie: the log is not signed: " + e);
+        rest();
       }
+    }
+  }
+
+  /** What has failed is tried again, but not at once. */
+  private static void rest() {
+    try {
+      Thread.sleep(EVERY);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -252,6 +252,11 @@ public final class LedgerLog {
         });
   }
 
+  /** Proves that the log of one size begins with that of a smaller one. */
+  public List<byte[]> consistency(long before, long size) {
+    return database.read(c -> Merkle.consistency(before, size, tree(c)));
+  }
+
   /** The tree over the entries; asked only for what is complete. */
   private static Merkle.Subtrees tree(Connection c) {
     return (level, index) -> {

@@ -50,7 +50,8 @@ public record SignedNote(String text, List<Line> signatures) {
    * @param keyId four bytes of a hash of name and key
    */
   public record Line(String name, int keyId, byte[] signature) {
-    String written() {
+    /** As it stands in a note. */
+    public String written() {
       byte[] all = ByteBuffer.allocate(4 + signature.length).putInt(keyId).put(signature).array();
       return "— " + name + " " + Base64.getEncoder().encodeToString(all) + "\n";
     }
