@@ -5,7 +5,6 @@ import dev.gridtie.x402.facilitator.UnreachableException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
-import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -26,6 +25,9 @@ final class Rollbacks {
 
   /** How many settled payments a rollback may concern, and how many are read at a time. */
   private static final int LATELY_MAX = 500;
+
+  /** After so many that cannot be asked about, the rest waits for the next look. */
+  private static final int FAILURES_MAX = 3;
 
   /** How many may wait to be looked for. */
   private static final int DUE_MAX = 10_000;
@@ -115,13 +117,14 @@ final class Rollbacks {
     }
   }
 
+  /** One that cannot be asked about goes behind the others; several, and the chain is away. */
   private void lookForThem(Apart apart) throws UnreachableException {
-    Iterator<String> keys = due.iterator();
-    while (keys.hasNext()) {
+    int failures = 0;
+    for (String key : List.copyOf(due)) {
       boolean[] away = {false};
       boolean looked =
           apart.work(
-              keys.next(),
+              key,
               p -> {
                 try {
                   lookFor(p);
@@ -129,19 +132,25 @@ final class Rollbacks {
                   away[0] = true;
                 }
               });
-      if (away[0]) {
-        throw new UnreachableException("its chain could not be asked");
-      }
       if (looked) {
-        keys.remove();
+        due.remove(key);
+      }
+      if (away[0]) {
+        due.add(key);
+        failures++;
+        if (failures >= FAILURES_MAX) {
+          throw new UnreachableException("its chain could not be asked");
+        }
       }
     }
   }
 
   private void lookFor(PaymentRecord p) throws UnreachableException {
-    if (p.state() == PaymentState.SETTLED
-        && p.sent().isPresent()
-        && !parts.scheme().isOnChain(p.requirements(), p.transaction())) {
+    if (p.state() != PaymentState.SETTLED || p.sent().isEmpty()) {
+      return;
+    }
+    String transaction = p.transaction().isEmpty() ? p.sent().get().hash() : p.transaction();
+    if (!parts.scheme().isOnChain(p.requirements(), transaction)) {
       parts.scheme().adopt(p.requirements(), p.sent().get());
       PaymentRecord unused = parts.save(p.with(PaymentState.UNKNOWN));
     }

@@ -15,7 +15,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
@@ -32,8 +31,9 @@ public final class JsonRpc {
     }
   }
 
-  /** What brings something to a chain. */
-  private static final Set<String> SENDING = Set.of("eth_sendRawTransaction", "sendTransaction");
+  /** How the methods begin that change nothing, and so may be asked once more. */
+  private static final List<String> READING =
+      List.of("eth_get", "eth_call", "eth_estimate", "eth_chainId", "eth_max", "get", "simulate");
 
   /** The largest answer that is read, in bytes. */
   private static final int ANSWER_BYTES_MAX = 4 * 1024 * 1024;
@@ -192,14 +192,14 @@ public final class JsonRpc {
 
   /**
    * Asks once more where the connection broke before an answer came, as one does that the server
-   * has just closed for its age; but for what is brought to the chain, whose sender has to know
-   * that it may have arrived.
+   * has just closed for its age; but only what changes nothing: whoever brings something to the
+   * chain has to know that it may have arrived.
    */
   private Exchanged exchange(String method, byte[] body) throws UnreachableException {
     try {
       return exchangeOnce(method, body);
     } catch (BrokenException e) {
-      if (SENDING.contains(method)) {
+      if (READING.stream().noneMatch(method::startsWith)) {
         throw new UnreachableException(String.valueOf(e.getMessage()));
       }
     }
