@@ -330,6 +330,46 @@ class LogIT {
     }
   }
 
+  @Test
+  void aCopyIsMadeWhileRunningAndGoesOnWhenRestored() throws Exception {
+    Path first = receipt("What is a receipt?");
+    Path then = directory.resolve("then.checkpoint");
+    assertThat(gridtie("receipt", "verify", first, "--online", world.url, "--save", then).status())
+        .isZero();
+    Path backup = directory.resolve("backup");
+    Said made = gridtie("ledger", "backup", backup, "--home", home());
+    assertThat(made.text()).contains("sound");
+    assertThat(made.status()).isZero();
+    assertThat(gridtie("ledger", "backup", backup, "--home", home()).text())
+        .contains("is there already");
+    Path second = receipt("How do I pay?");
+    Path now = directory.resolve("now.checkpoint");
+    assertThat(gridtie("receipt", "verify", second, "--online", world.url, "--save", now).status())
+        .isZero();
+    String key = logKey();
+    assertThat(
+            gridtie("ledger", "verify", "--home", backup, "--checkpoint", then, "--key", key)
+                .text())
+        .contains("agrees with the checkpoint");
+    Said older = gridtie("ledger", "verify", "--home", backup, "--checkpoint", now, "--key", key);
+    assertThat(older.text()).contains("missing", "rolled back");
+
+    gateway.close();
+    for (String name : List.of("ledger.db", "ledger.head", "ledger.seal")) {
+      Files.copy(
+          backup.resolve(name),
+          world.home.path().resolve(name),
+          java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+    }
+    gateway = world.start(world.config());
+    Path third = receipt("What is the ledger?");
+    assertThat(
+            gridtie("ledger", "verify", "--home", home(), "--checkpoint", then, "--key", key)
+                .status())
+        .isZero();
+    assertThat(third).exists();
+  }
+
   private static void copy(Path from, Path to) throws Exception {
     try (Stream<Path> all = Files.walk(from)) {
       for (Path one : all.toList()) {

@@ -199,7 +199,8 @@ public final class Database implements AutoCloseable {
     }
   }
 
-  private static long commits(Connection connection) throws SQLException {
+  /** How many transactions were committed. */
+  static long commits(Connection connection) throws SQLException {
     try (Statement statement = connection.createStatement();
         ResultSet row = statement.executeQuery("SELECT value FROM meta WHERE key = 'commits'")) {
       return row.next() ? row.getLong(1) : 0;

@@ -26,9 +26,8 @@ public final class LogKeeper implements AutoCloseable {
     return log;
   }
 
-  /** Signs once, and goes on in the background. */
+  /** Begins to sign, in the background: a long log that was never signed takes its time. */
   public void start() {
-    var unused = log.advance(clock.instant());
     thread.start();
   }
 
