@@ -422,7 +422,7 @@ class ChannelIT {
     asked(1);
     BigInteger charged = line().charged();
     eventually("paid out", () -> world.chain.usdc(world.operator.address()).equals(charged));
-    Thread.sleep(7_000); // so that the gateway has seen the blocks that are taken back
+    Thread.sleep(9_000); // so that the gateway has seen the blocks that are taken back
     Object unused = world.chain.raw().ask("anvil_reorg", Json.trusted("2"), Json.array());
     assertThat(state().totalClaimed()).isZero();
     eventually("paid out again", () -> world.chain.usdc(world.operator.address()).equals(charged));

@@ -37,7 +37,7 @@ class TroubleIT {
       "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"0x" + "00".repeat(32) + "\"}";
 
   /** After this long the gateway has looked at the chain, in ms. */
-  private static final long LOOKED_AT = 7_000;
+  private static final long LOOKED_AT = 9_000;
 
   @TempDir Path directory;
   private TestGateway world;
