@@ -134,21 +134,21 @@ final class Recovery {
       if (Refusals.isOurs(failed.why())) {
         return p;
       }
-      if (hasExpired(p)) {
-        parts.exposure().over(p.key());
-        return failed(p, failed.why().code());
+      try {
+        if (hasExpired(p)) {
+          parts.exposure().over(p.key());
+          return failed(p, failed.why().code());
+        }
+      } catch (UnreachableException e) {
+        return p; // whose fault it is cannot be told now
       }
     }
     return ended(current == null ? p : current, settlement);
   }
 
-  private boolean hasExpired(PaymentRecord p) {
-    try {
-      return parts.scheme().verify(p.payment(), p.requirements()) instanceof Verdict.Invalid invalid
-          && invalid.why().code().equals("permit2_deadline_expired");
-    } catch (UnreachableException e) {
-      return false;
-    }
+  private boolean hasExpired(PaymentRecord p) throws UnreachableException {
+    return parts.scheme().verify(p.payment(), p.requirements()) instanceof Verdict.Invalid invalid
+        && invalid.why().code().equals("permit2_deadline_expired");
   }
 
   /** What was sent can never be mined: sends it anew. What sends nothing says nothing. */

@@ -69,11 +69,15 @@ final class Rollbacks {
       lately().forEach(p -> due.add(p.key()));
       readUntil = now.minus(SETTLES_IN);
     }
-    try {
-      for (String network : parts.offers().networks()) {
+    for (String network : parts.offers().networks()) {
+      try {
         lookAt(network);
+      } catch (UnreachableException e) {
+        // Its mark stays, and is compared when it is back; the other chains are looked at.
       }
-      readThoseThatHaveSettledIn(now.minus(SETTLES_IN));
+    }
+    readThoseThatHaveSettledIn(now.minus(SETTLES_IN));
+    try {
       lookForThem(apart);
     } catch (UnreachableException e) {
       // They stay due.
@@ -113,7 +117,10 @@ final class Rollbacks {
       List<PaymentStore.SettledAt> some =
           parts.database().read(c -> PaymentStore.settled(c, readUntil, until, LATELY_MAX));
       some.forEach(s -> due.add(s.key()));
-      readUntil = some.size() < LATELY_MAX ? until : some.getLast().at().plusMillis(1);
+      Instant last = some.isEmpty() ? until : some.getLast().at();
+      // Others may have settled in the last one's millisecond: it is read again, unless it is all.
+      readUntil =
+          some.size() < LATELY_MAX ? until : last.isAfter(readUntil) ? last : last.plusMillis(1);
     }
   }
 
