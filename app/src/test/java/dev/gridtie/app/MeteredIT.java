@@ -291,7 +291,17 @@ class MeteredIT {
 
   @Test
   void aClientThatLeavesIsChargedWhatItGot() throws Exception {
-    byte[] body = TestGateway.longStream(7);
+    boolean cut = false;
+    // An answer may be whole before the hang-up is heard of: then another one is tried.
+    for (long seed = 7; seed < 87 && !cut; seed++) {
+      freshBuyer();
+      cut = leaves(TestGateway.longStream(seed));
+    }
+    assertThat(cut).as("at least one hang-up came in the middle of its answer").isTrue();
+  }
+
+  /** Whether the hang-up came in the middle of the answer; what holds then, and otherwise. */
+  private static boolean leaves(byte[] body) throws Exception {
     String payment = sign(body);
     HttpResponse<java.io.InputStream> stream = world.paidStream(body, payment);
     assertThat(stream.statusCode()).isEqualTo(200);
@@ -305,10 +315,15 @@ class MeteredIT {
     String id = stream.headers().firstValue("X-Gridtie-Receipt").orElseThrow();
     eventually("a receipt", () -> world.get("/v1/receipts/" + id).statusCode() == 200);
     JsonNode receipt = json(world.get("/v1/receipts/" + id)).path("receipt");
-    assertThat(receipt.path("finish").asString()).isEqualTo("cut");
     assertThat(new PicoUsd(charged(receipt)).toAtomicRoundedUp(6)).isEqualTo(spent());
+    boolean cut = receipt.path("finish").asString().equals("cut");
     HttpResponse<String> again = world.paid(body, payment);
-    assertThat(code(again)).isEqualTo("payment_spent");
+    if (cut) {
+      assertThat(code(again)).isEqualTo("payment_spent");
+    } else {
+      assertThat(again.statusCode()).as("it is kept whole").isEqualTo(200);
+    }
+    return cut;
   }
 
   @Test
