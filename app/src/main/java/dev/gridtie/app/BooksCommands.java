@@ -5,9 +5,9 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import dev.gridtie.gateway.receipts.Receipts;
 import dev.gridtie.ledger.Account;
 import dev.gridtie.ledger.AccountId;
-import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.Entry;
-import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.ledger.LedgerReader;
+import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Movement;
 import dev.gridtie.ledger.Verifier;
 import dev.gridtie.ledger.export.Export;
@@ -60,9 +60,9 @@ final class BooksCommands {
       String entry = id.startsWith("rcpt-") ? Receipts.entryId(id) : id;
       Optional<Found> found =
           Verifier.read(
-              Database.file(home.get().path()),
+              home.ledger(),
               c -> {
-                LedgerTx log = new LedgerTx(c);
+                LedgerReader log = new LedgerReader(c);
                 Optional<Entry> one = log.entry(entry);
                 return one.isEmpty()
                     ? Optional.empty()
@@ -94,8 +94,7 @@ final class BooksCommands {
 
     @Override
     public Integer call() {
-      List<Account> accounts =
-          Verifier.read(Database.file(home.get().path()), c -> new LedgerTx(c).accounts());
+      List<Account> accounts = Verifier.read(home.ledger(), c -> new LedgerReader(c).accounts());
       System.out.printf("%24s %24s  %s%n", "balance", "held", "account");
       for (Account a : accounts) {
         if (a.id().toString().contains(text)) {
@@ -131,8 +130,8 @@ final class BooksCommands {
 
     @Override
     public Integer call() {
-      Path file = Database.file(home.get().path());
-      AccountId id = only(Verifier.read(file, c -> new LedgerTx(c).accounts()));
+      Location file = home.ledger();
+      AccountId id = only(Verifier.read(file, c -> new LedgerReader(c).accounts()));
       Instant since = from == null ? Instant.MIN : from.atStartOfDay(ZoneOffset.UTC).toInstant();
       Instant until =
           to == null ? Instant.MAX : to.plusDays(1).atStartOfDay(ZoneOffset.UTC).toInstant();
@@ -210,7 +209,7 @@ final class BooksCommands {
 
     @Override
     public Integer call() throws IOException {
-      Path file = Database.file(home.get().path());
+      Location file = home.ledger();
       long count;
       if (out == null) {
         PrintStream to = System.out;
@@ -227,7 +226,7 @@ final class BooksCommands {
       return 0;
     }
 
-    private long write(Path file, Appendable to) {
+    private long write(Location file, Appendable to) {
       return Verifier.read(
           file,
           c -> {

@@ -20,12 +20,10 @@ import dev.gridtie.gateway.catalog.Model;
 import dev.gridtie.gateway.catalog.Prices;
 import dev.gridtie.gateway.edge.EdgeServer;
 import dev.gridtie.gateway.edge.Services;
-import dev.gridtie.gateway.gate.ChannelStore;
 import dev.gridtie.gateway.gate.DeskParts;
 import dev.gridtie.gateway.gate.Exposure;
 import dev.gridtie.gateway.gate.Offers;
 import dev.gridtie.gateway.gate.PaymentDesk;
-import dev.gridtie.gateway.gate.PaymentStore;
 import dev.gridtie.gateway.provider.EngineSource;
 import dev.gridtie.gateway.provider.HttpSource;
 import dev.gridtie.gateway.provider.Upstream;
@@ -35,6 +33,7 @@ import dev.gridtie.gateway.relay.HedgeBudget;
 import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.route.Affinity;
 import dev.gridtie.gateway.route.Router;
+import dev.gridtie.gateway.till.GatewayTables;
 import dev.gridtie.gateway.watch.AccessLog;
 import dev.gridtie.gateway.watch.Aside;
 import dev.gridtie.gateway.watch.Metrics;
@@ -113,15 +112,6 @@ final class Gateway implements AutoCloseable {
     }
   }
 
-  private static List<String> schema() {
-    List<String> statements = new ArrayList<>(PaymentStore.SCHEMA);
-    statements.addAll(ChannelStore.SCHEMA);
-    statements.addAll(UsageStore.SCHEMA);
-    statements.addAll(LedgerLog.SCHEMA);
-    statements.addAll(Witness.SCHEMA);
-    return statements;
-  }
-
   private <T extends AutoCloseable> T opened(T part) {
     parts.push(part);
     return part;
@@ -129,7 +119,7 @@ final class Gateway implements AutoCloseable {
 
   private void wire(GatewayConfig config, Home home, Install install) throws IOException {
     home.create();
-    Database database = opened(Database.open(Database.file(home.path()), Gateway::schema));
+    Database database = opened(Database.open(home.ledger(), List.of(GatewayTables.MIGRATIONS)));
     Map<String, ChainWiring> chains = ChainWiring.all(config.allChains(), home, CLOCK);
     List<Offers.Offer> offered = new ArrayList<>();
     for (GatewayConfig.Chain coin : config.allChains()) {

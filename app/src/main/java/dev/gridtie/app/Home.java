@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.US_ASCII;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
+import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.log.SignedNote;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.solana.Base58;
@@ -32,6 +33,7 @@ import java.util.Set;
  *
  * <pre>
  * ledger.db      the ledger, payments, receipts, with ledger.head and ledger.seal beside it
+ * ledger.yaml    where the ledger is instead, if it is on PostgreSQL
  * keys/          private keys, a file each, readable by their owner alone
  * logs/          what children print
  * chain/         the local test chain's state
@@ -63,6 +65,11 @@ record Home(Path path) {
     for (Path folder : List.of(path, keys(), logs())) {
       Files.createDirectories(folder, PosixFilePermissions.asFileAttribute(OWNER_ONLY_DIRECTORY));
     }
+  }
+
+  /** Where its ledger is: in it, or where its {@code ledger.yaml} says. */
+  Location ledger() throws IOException {
+    return LedgerAt.of(path);
   }
 
   Path keys() {

@@ -5,13 +5,11 @@ import dev.gridtie.gateway.account.ApiKey;
 import dev.gridtie.gateway.account.KeyLimits;
 import dev.gridtie.gateway.account.KeyStore;
 import dev.gridtie.gateway.account.UsageStore;
-import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.Location;
+import dev.gridtie.ledger.Verifier;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.security.SecureRandom;
-import java.sql.Connection;
-import java.sql.DriverManager;
-import java.sql.SQLException;
 import java.time.Instant;
 import java.time.LocalDate;
 import java.time.YearMonth;
@@ -170,23 +168,22 @@ final class KeyCommand {
 
   private static Map<String, Spent> spent(Home home) throws IOException {
     Map<String, Spent> spent = new LinkedHashMap<>();
-    if (!Files.exists(Database.file(home.path()))) {
+    Location where = home.ledger();
+    if (where instanceof Location.OnFile file && !Files.exists(file.file())) {
       return spent;
     }
-    try (Connection c =
-        DriverManager.getConnection(
-            "jdbc:sqlite:file:" + Database.file(home.path()) + "?mode=ro")) {
-      UsageStore.forEach(
-          c,
-          row ->
-              spent.merge(
-                  row.keyId(),
-                  Spent.NOTHING.plus(row.cost(), row.time()),
-                  (a, b) -> a.plus(row.cost(), row.time())));
-      return spent;
-    } catch (SQLException e) {
-      throw new IOException("the ledger cannot be read: " + e.getMessage(), e);
-    }
+    return Verifier.read(
+        where,
+        c -> {
+          UsageStore.forEach(
+              c,
+              row ->
+                  spent.merge(
+                      row.keyId(),
+                      Spent.NOTHING.plus(row.cost(), row.time()),
+                      (a, b) -> a.plus(row.cost(), row.time())));
+          return spent;
+        });
   }
 
   private static String limit(Optional<PicoUsd> limit) {

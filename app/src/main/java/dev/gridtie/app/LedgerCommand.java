@@ -3,8 +3,10 @@ package dev.gridtie.app;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.receipts.LogKeeper;
 import dev.gridtie.gateway.receipts.Receipts;
+import dev.gridtie.gateway.till.GatewayTables;
 import dev.gridtie.ledger.Backup;
-import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.LedgerReader;
+import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Verifier;
 import dev.gridtie.ledger.log.Checkpoint;
 import dev.gridtie.ledger.log.CheckpointWatcher;
@@ -33,6 +35,7 @@ import tools.jackson.databind.node.ObjectNode;
       LedgerCommand.Checkpointed.class,
       LedgerCommand.Prove.class,
       LedgerCommand.BackUp.class,
+      MigrateCommand.class,
       BooksCommands.Show.class,
       BooksCommands.Balance.class,
       BooksCommands.Statement.class,
@@ -67,26 +70,14 @@ final class LedgerCommand {
 
     @Override
     public Integer call() {
-      Path file = Database.file(home.get().path());
-      if (!Files.exists(file)) {
-        throw new Main.Failure("there is no ledger at " + file + "; name its folder with --home");
-      }
+      Location where = home.ledger();
       List<Checkpoint> trusted = checkpoint == null ? List.of() : List.of(trusted(checkpoint, key));
       CheckpointWatcher watcher =
-          new CheckpointWatcher(Verifier.read(file, CheckpointWatcher::kept), trusted);
-      boolean terminal = System.console() != null && System.console().isTerminal();
-      Verifier.Report report =
-          Verifier.verify(
-              file,
-              done -> {
-                if (terminal) {
-                  System.err.print("\r" + done + " entries");
-                }
-              },
-              watcher);
-      if (terminal) {
-        System.err.print("\r");
-      }
+          new CheckpointWatcher(Verifier.read(where, CheckpointWatcher::kept), trusted);
+      Progress progress =
+          new Progress("entries", Verifier.read(where, c -> new LedgerReader(c).size()));
+      Verifier.Report report = Verifier.verify(where, progress::show, watcher);
+      progress.end();
       return switch (report) {
         case Verifier.Report.Sound sound -> {
           System.out.println(
@@ -142,7 +133,7 @@ final class LedgerCommand {
     @Override
     public Integer call() throws IOException {
       LedgerLog.Signed last =
-          Verifier.read(Database.file(home.get().path()), LedgerLog::latest)
+          Verifier.read(home.ledger(), LedgerLog::latest)
               .orElseThrow(() -> new Main.Failure("nothing was signed yet: start the gateway"));
       System.out.print(last.note().written());
       System.err.println(
@@ -170,7 +161,7 @@ final class LedgerCommand {
     @Override
     public Integer call() {
       Verifier.Report.Sound sound =
-          Backup.copy(Database.file(home.get().path()), folder.toAbsolutePath());
+          Backup.copy(home.ledger(), folder.toAbsolutePath(), List.of(GatewayTables.MIGRATIONS));
       System.out.println(folder + ": " + sound.entries() + " entries, sound, head " + sound.head());
       return 0;
     }
@@ -194,7 +185,7 @@ final class LedgerCommand {
     public Integer call() {
       String entry = id.matches("[0-9a-f]{32}") ? id : Receipts.entryId(id);
       LedgerLog.Inclusion proof =
-          Verifier.read(Database.file(home.get().path()), c -> LedgerLog.prove(c, entry))
+          Verifier.read(home.ledger(), c -> LedgerLog.prove(c, entry))
               .orElseThrow(
                   () ->
                       new Main.Failure(

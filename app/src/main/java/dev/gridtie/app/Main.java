@@ -1,5 +1,8 @@
 package dev.gridtie.app;
 
+import dev.gridtie.ledger.Location;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -56,6 +59,19 @@ public final class Main implements Runnable {
 
     Home get() {
       return Home.of(Optional.ofNullable(home));
+    }
+
+    /** Where its ledger is; there is one. */
+    Location ledger() {
+      try {
+        Location where = get().ledger();
+        if (where instanceof Location.OnFile file && !Files.exists(file.file())) {
+          throw new Failure("there is no ledger at " + where + "; name its folder with --home");
+        }
+        return where;
+      } catch (IOException e) {
+        throw new Failure(String.valueOf(e.getMessage()));
+      }
     }
   }
 

@@ -444,7 +444,7 @@ class ChannelIT {
     gateway.close();
     try (var db =
             java.sql.DriverManager.getConnection(
-                "jdbc:sqlite:" + dev.gridtie.ledger.Database.file(world.home.path()));
+                "jdbc:sqlite:" + world.home.path().resolve("ledger.db"));
         var old = db.prepareStatement("UPDATE channel SET state_at = 0")) {
       old.executeUpdate();
     }

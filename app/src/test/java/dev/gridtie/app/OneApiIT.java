@@ -8,7 +8,6 @@ import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.account.ApiKey;
 import dev.gridtie.gateway.account.KeyLimits;
 import dev.gridtie.gateway.account.KeyStore;
-import dev.gridtie.ledger.Database;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -181,7 +180,7 @@ class OneApiIT {
   /** The rows of the ledger's table of requests. */
   private List<String> rows(String columns) throws Exception {
     List<String> rows = new ArrayList<>();
-    try (var c = DriverManager.getConnection("jdbc:sqlite:" + Database.file(home.path()));
+    try (var c = DriverManager.getConnection("jdbc:sqlite:" + home.path().resolve("ledger.db"));
         var row = c.createStatement().executeQuery("SELECT " + columns + " FROM usage")) {
       while (row.next()) {
         rows.add(row.getString(1));

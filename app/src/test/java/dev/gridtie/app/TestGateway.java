@@ -5,7 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.ledger.AccountId;
-import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Verifier;
 import dev.gridtie.testkit.FaultyProxy;
 import dev.gridtie.x402.client.Coin;
@@ -19,6 +19,7 @@ import dev.gridtie.x402.solana.SolanaToken;
 import dev.gridtie.x402.wire.Headers;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.math.BigInteger;
 import java.net.ServerSocket;
 import java.net.URI;
@@ -27,7 +28,8 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Path;
 import java.security.SecureRandom;
-import java.sql.DriverManager;
+import java.sql.Connection;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
@@ -254,9 +256,13 @@ final class TestGateway implements AutoCloseable {
   BigInteger sum(String owner, String column) throws Exception {
     String asset = NETWORK + ":" + LocalChain.USDC.lower();
     String id = new AccountId(asset, owner).toString();
-    try (var connection = DriverManager.getConnection("jdbc:sqlite:" + Database.file(home.path()));
-        var select =
-            connection.prepareStatement("SELECT " + column + " FROM account WHERE id = ?")) {
+    return Verifier.read(ledger(), connection -> sum(connection, id, column));
+  }
+
+  private static BigInteger sum(Connection connection, String id, String column)
+      throws SQLException {
+    try (var select =
+        connection.prepareStatement("SELECT " + column + " FROM account WHERE id = ?")) {
       select.setString(1, id);
       try (var row = select.executeQuery()) {
         return row.next() ? new BigInteger(row.getString(1)) : BigInteger.ZERO;
@@ -279,9 +285,16 @@ final class TestGateway implements AutoCloseable {
     return sum("payer:" + buyerAddress.lower(), "debits_pending");
   }
 
+  private Location ledger() {
+    try {
+      return home.ledger();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   void requireSound() {
-    if (Verifier.verify(Database.file(home.path()), n -> {})
-        instanceof Verifier.Report.Damaged damaged) {
+    if (Verifier.verify(ledger(), n -> {}) instanceof Verifier.Report.Damaged damaged) {
       throw new AssertionError(damaged.problem());
     }
   }

@@ -8,7 +8,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
-import dev.gridtie.ledger.Database;
 import dev.gridtie.testkit.FaultyProxy;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.EvmAddress;
@@ -219,7 +218,7 @@ class TroubleIT {
       byte[] longBody = TestGateway.longStream(seed);
       String payment = world.sign(longBody);
       try (var other =
-              DriverManager.getConnection("jdbc:sqlite:" + Database.file(world.home.path()));
+              DriverManager.getConnection("jdbc:sqlite:" + world.home.path().resolve("ledger.db"));
           var statement = other.createStatement()) {
         InputStream in = world.paidStream(longBody, payment).body();
         statement.execute("BEGIN IMMEDIATE"); // nobody else can write now

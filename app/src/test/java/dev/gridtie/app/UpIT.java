@@ -3,7 +3,6 @@ package dev.gridtie.app;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Json;
-import dev.gridtie.ledger.Database;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.JsonRpcChain;
 import java.math.BigInteger;
@@ -107,7 +106,7 @@ class UpIT {
     assertThat(log).doesNotContain(Files.readString(keyFile).strip().substring(2));
 
     assertThat(Spawned.run(0, command("ledger", "verify"))).startsWith("sound: ");
-    Path ledger = Database.file(directory);
+    Path ledger = directory.resolve("ledger.db");
     try (FileChannel channel =
         FileChannel.open(ledger, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
       ByteBuffer one = ByteBuffer.allocate(1);

@@ -5,50 +5,33 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.PreparedStatement;
-import java.util.HexFormat;
+import java.util.List;
 
-/** Copies a ledger while a gateway works with it. */
+/** Copies a ledger while gateways work with it. */
 public final class Backup {
   private Backup() {}
 
   /**
-   * Copies the database as it is at one instant, with a head and a seal of its own, and verifies
-   * the copy. Keys and configuration are not part of it.
+   * Copies the database as it is at one instant to a file, with a head and a seal of its own, and
+   * verifies the copy. Keys and configuration are not part of it.
    *
    * @param folder where the copy is made; it must have none yet
+   * @param others whose tables are kept with the ledger
    * @return what the copy's verification found
    * @throws StoreException where it cannot be read or written
    */
-  public static Verifier.Report.Sound copy(Path database, Path folder) {
-    Path copy = Database.file(folder);
-    if (Files.exists(copy)) {
+  public static Verifier.Report.Sound copy(Location from, Path folder, List<Migrations> others) {
+    Location.OnFile copy = (Location.OnFile) Location.in(folder);
+    if (Files.exists(copy.file())) {
       throw new StoreException(copy + " is there already; choose another folder");
     }
     try {
       Files.createDirectories(folder);
-      boolean unused =
-          Verifier.read(
-              database,
-              c -> {
-                c.createStatement().execute("COMMIT"); // it brings a snapshot of its own
-                try (PreparedStatement into = c.prepareStatement("VACUUM INTO ?")) {
-                  into.setString(1, copy.toString());
-                  return into.execute();
-                }
-              });
-      Head head =
-          Verifier.read(
-              copy,
-              c -> {
-                LedgerTx log = new LedgerTx(c);
-                return new Head(
-                    Database.commits(c), log.size(), HexFormat.of().formatHex(log.headHash()));
-              });
-      try (FileChannel channel = Head.open(copy)) {
-        head.writeTo(channel);
-        channel.force(true);
+      if (from instanceof Location.OnFile) {
+        copyFile(from, copy);
+      } else {
+        Copy.copyAsItIs(from, copy, others);
       }
-      Seal.write(copy);
     } catch (IOException e) {
       throw new StoreException("copying to " + folder, e);
     }
@@ -57,5 +40,24 @@ public final class Backup {
       case Verifier.Report.Damaged damaged ->
           throw new StoreException("the copy is not sound: " + damaged.problem());
     };
+  }
+
+  private static void copyFile(Location from, Location.OnFile copy) throws IOException {
+    boolean unused =
+        Verifier.read(
+            from,
+            c -> {
+              c.createStatement().execute("COMMIT"); // it brings a snapshot of its own
+              try (PreparedStatement into = c.prepareStatement("VACUUM INTO ?")) {
+                into.setString(1, copy.file().toString());
+                return into.execute();
+              }
+            });
+    Head head = Verifier.read(copy, c -> new LedgerReader(c).head());
+    try (FileChannel channel = Head.open(copy.head())) {
+      head.writeTo(channel);
+      channel.force(true);
+    }
+    Seal.write(copy.file());
   }
 }

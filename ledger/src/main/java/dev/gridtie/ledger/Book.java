@@ -36,24 +36,36 @@ final class Book {
   static void apply(Entry entry, State state) throws LedgerRefusal.RefusedException {
     switch (entry) {
       case Entry.Open e -> open(e, state);
+      case Entry.Limit e -> limit(e, state);
       case Entry.Transfer e -> {
         requireAmount(e.amount(), e);
         requireAccounts(e.debit(), e.credit(), e, state);
         debit(e.debit(), BigInteger.ZERO, e.amount(), e, state);
-        credit(e.credit(), BigInteger.ZERO, e.amount(), state);
+        credit(e.credit(), BigInteger.ZERO, e.amount(), e, state);
       }
       case Entry.Hold e -> {
         requireAmount(e.amount(), e);
         requireAccounts(e.debit(), e.credit(), e, state);
         debit(e.debit(), e.amount(), BigInteger.ZERO, e, state);
-        credit(e.credit(), e.amount(), BigInteger.ZERO, state);
+        credit(e.credit(), e.amount(), BigInteger.ZERO, e, state);
         state.put(new HoldState(e, false));
       }
       case Entry.Post e -> {
         requireAmount(e.amount(), e);
-        end(openHold(e.hold(), e, state), e.amount(), e, state);
+        Entry.Hold hold = openHold(e.hold(), e, state);
+        if (isOver(hold, e)) {
+          throw new LedgerRefusal.RefusedException(LedgerRefusal.HOLD_EXPIRED, e);
+        }
+        end(hold, e.amount(), e, state);
       }
       case Entry.Release e -> end(openHold(e.hold(), e, state), BigInteger.ZERO, e, state);
+      case Entry.Expire e -> {
+        Entry.Hold hold = openHold(e.hold(), e, state);
+        if (!isOver(hold, e)) {
+          throw new LedgerRefusal.RefusedException(LedgerRefusal.HOLD_NOT_EXPIRED, e);
+        }
+        end(hold, BigInteger.ZERO, e, state);
+      }
       case Entry.Witness ignored -> {}
     }
   }
@@ -62,7 +74,24 @@ final class Book {
     if (state.account(e.account()).isPresent()) {
       throw new LedgerRefusal.RefusedException(LedgerRefusal.ACCOUNT_EXISTS_DIFFERENTLY, e);
     }
-    state.put(Account.open(e.account(), e.creditOnly()));
+    state.put(Account.open(e));
+  }
+
+  private static void limit(Entry.Limit e, State state) throws LedgerRefusal.RefusedException {
+    requireAmount(e.overdraft(), e);
+    Account account =
+        state
+            .account(e.account())
+            .orElseThrow(
+                () -> new LedgerRefusal.RefusedException(LedgerRefusal.ACCOUNT_NOT_FOUND, e));
+    if (!account.creditOnly()) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.ACCOUNT_NOT_LIMITED, e);
+    }
+    state.put(account.limit(e.overdraft()));
+  }
+
+  private static boolean isOver(Entry.Hold hold, Entry now) {
+    return hold.expires().filter(at -> !now.time().isBefore(at)).isPresent();
   }
 
   private static void requireAmount(BigInteger amount, Entry e)
@@ -109,7 +138,7 @@ final class Book {
       throw new LedgerRefusal.RefusedException(LedgerRefusal.EXCEEDS_HOLD, e);
     }
     debit(hold.debit(), hold.amount().negate(), posted, e, state);
-    credit(hold.credit(), hold.amount().negate(), posted, state);
+    credit(hold.credit(), hold.amount().negate(), posted, e, state);
     state.put(new HoldState(hold, true));
   }
 
@@ -117,13 +146,24 @@ final class Book {
       AccountId id, BigInteger pending, BigInteger posted, Entry e, State state)
       throws LedgerRefusal.RefusedException {
     Account after = state.account(id).orElseThrow().debit(pending, posted);
-    if (after.creditOnly() && after.available().signum() < 0) {
+    if (after.creditOnly() && takes(pending, posted) && after.available().signum() < 0) {
       throw new LedgerRefusal.RefusedException(LedgerRefusal.EXCEEDS_CREDITS, e);
     }
     state.put(after);
   }
 
-  private static void credit(AccountId id, BigInteger pending, BigInteger posted, State state) {
-    state.put(state.account(id).orElseThrow().credit(pending, posted));
+  private static void credit(
+      AccountId id, BigInteger pending, BigInteger posted, Entry e, State state)
+      throws LedgerRefusal.RefusedException {
+    Account after = state.account(id).orElseThrow().credit(pending, posted);
+    if (after.debitOnly() && takes(pending, posted) && after.creditable().signum() < 0) {
+      throw new LedgerRefusal.RefusedException(LedgerRefusal.EXCEEDS_DEBITS, e);
+    }
+    state.put(after);
+  }
+
+  /** Whether more is taken than was held: what ends a hold is never refused for a limit. */
+  private static boolean takes(BigInteger pending, BigInteger posted) {
+    return pending.add(posted).signum() > 0;
   }
 }

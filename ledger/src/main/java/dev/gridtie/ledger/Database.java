@@ -1,217 +1,109 @@
 package dev.gridtie.ledger;
 
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
+import dev.gridtie.ledger.LedgerTx.Applied;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.sql.Connection;
-import java.sql.PreparedStatement;
-import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.InstantSource;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
-import java.util.Optional;
+import java.util.UUID;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
-import org.sqlite.SQLiteConfig;
 
 /**
- * The one SQLite file that holds the ledger and whatever must change in the same instant. One
- * writer thread owns the writing connection and commits what has queued up together; what a caller
- * was told is done is on the disk.
+ * The database that holds the ledger and whatever must change in the same instant. One thread
+ * writes, and commits what has queued up together; what a caller was told is done is on the disk.
  */
 public final class Database implements AutoCloseable {
   /** How many transactions may wait for the writer. */
   public static final int QUEUE_MAX = 4096;
 
   /** How many transactions are committed together. */
-  private static final int GROUP_MAX = 256;
+  private static final int GROUP_MAX = 1024;
 
-  /**
-   * The write-ahead log is carried over into the file from this size on, or a quarter of the file
-   * if that is more.
-   */
-  private static final long WAL_BYTES = 4L * 1024 * 1024;
-
-  private final Path file;
-  private final FileChannel lockChannel;
-  private final Connection writer;
-  private final Connection reader;
+  private final Location where;
+  private final Engine engine;
   private final FileChannel head;
   private final BlockingQueue<Job<?>> queue = new ArrayBlockingQueue<>(QUEUE_MAX);
-  private final ReentrantLock reading = new ReentrantLock();
   private final Thread thread;
   private volatile boolean closing;
-  private long commits;
 
   /** Work inside one transaction. */
-  public interface Work<T> {
-    T run(Connection connection) throws SQLException, RefusedException;
+  public interface Work<T extends @Nullable Object> {
+    T run(Connection connection, LedgerTx log) throws SQLException, RefusedException;
   }
 
   /** Reading inside one snapshot. */
-  public interface Query<T> {
+  public interface Query<T extends @Nullable Object> {
     T run(Connection connection) throws SQLException;
   }
 
-  private record Job<T extends @Nullable Object>(Work<T> work, CompletableFuture<T> done) {}
-
-  /** Creates tables that are not there yet. */
-  public interface Schema {
-    List<String> statements();
+  /**
+   * A transaction that waits.
+   *
+   * @param entries where it does nothing but say these
+   */
+  private record Job<T extends @Nullable Object>(
+      Work<T> work, List<Entry> entries, CompletableFuture<T> done) {
+    boolean isOnlyEntries() {
+      return !entries.isEmpty();
+    }
   }
 
-  private static final List<String> OWN_SCHEMA =
-      List.of(
-          "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-          "CREATE TABLE IF NOT EXISTS entry (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL,"
-              + " hash BLOB NOT NULL) STRICT",
-          "CREATE TABLE IF NOT EXISTS account (id TEXT PRIMARY KEY, credit_only INTEGER NOT NULL,"
-              + " debits_pending TEXT NOT NULL, debits_posted TEXT NOT NULL, credits_pending TEXT NOT NULL,"
-              + " credits_posted TEXT NOT NULL) STRICT, WITHOUT ROWID",
-          "CREATE TABLE IF NOT EXISTS hold (id TEXT PRIMARY KEY, ended INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-          "INSERT OR IGNORE INTO meta (key, value) VALUES ('schema', 1), ('commits', 0)");
-
-  private Database(
-      Path file,
-      FileChannel lockChannel,
-      Connection writer,
-      Connection reader,
-      FileChannel head,
-      long commits) {
-    this.file = file;
-    this.lockChannel = lockChannel;
-    this.writer = writer;
-    this.reader = reader;
+  private Database(Location where, Engine engine, FileChannel head) {
+    this.where = where;
+    this.engine = engine;
     this.head = head;
-    this.commits = commits;
     this.thread = Thread.ofPlatform().name("ledger-writer").daemon(true).start(this::run);
   }
 
-  /** The ledger's file in a home. */
-  public static Path file(Path home) {
-    return home.resolve("ledger.db");
-  }
-
   /**
-   * Opens the database, creating it where it is missing, for this process alone.
+   * Opens the database, creating it where it is missing: a file for this process alone, PostgreSQL
+   * beside others.
    *
-   * @param schema tables of others, kept in the same file
+   * @param others tables of others, kept in the same database
    * @throws StoreException where another process has it, it cannot be opened, or it has lost
    *     entries
    */
-  public static Database open(Path file, Schema schema) {
+  public static Database open(Location where, List<Migrations> others) {
+    List<Migrations> migrations = new ArrayList<>(List.of(Migrations.OF_THE_LEDGER));
+    migrations.addAll(others);
+    Engine engine =
+        switch (where) {
+          case Location.OnFile file -> SqliteEngine.open(file, migrations);
+          case Location.OnPostgres postgres ->
+              PostgresEngine.open(
+                  postgres, migrations, UUID.randomUUID().toString(), InstantSource.system());
+        };
     try {
-      FileChannel lockChannel =
-          FileChannel.open(
-              file.resolveSibling("ledger.lock"),
-              StandardOpenOption.CREATE,
-              StandardOpenOption.WRITE);
-      requireLock(lockChannel, file);
-      Optional<Head> before = Head.read(file);
-      boolean fresh = !Files.exists(file);
-      if (!fresh && !Files.exists(Seal.path(file))) {
-        // Ended in the middle of carrying the log over. What the seal would have shown, the replay
-        // shows.
-        Optional<String> problem = Verifier.checkLogic(file);
-        if (problem.isPresent()) {
-          throw new StoreException("the ledger is damaged: " + problem.get());
-        }
-      }
-      Connection writer = connect(file);
-      for (String statement : OWN_SCHEMA) {
-        execute(writer, statement);
-      }
-      for (String statement : schema.statements()) {
-        extend(writer, statement);
-      }
-      long commits = commits(writer);
-      LedgerTx log = new LedgerTx(writer);
-      if (before.isPresent()
-          && (before.get().commit() > commits || before.get().seq() > log.size())) {
-        throw new StoreException(
-            "the ledger has lost entries: it holds "
-                + log.size()
-                + " and had "
-                + before.get().seq()
-                + ". Restore ledger.db with its -wal file");
-      }
-      FileChannel head = Head.open(file);
-      new Head(commits, log.size(), HexFormat.of().formatHex(log.headHash())).writeTo(head);
-      carryOver(file, writer);
-      return new Database(file, lockChannel, writer, connect(file), head, commits);
+      FileChannel head = Head.open(where.head());
+      engine.read(c -> new LedgerReader(c).head()).writeTo(head);
+      return new Database(where, engine, head);
     } catch (SQLException | IOException e) {
-      throw new StoreException("opening " + file, e);
+      engine.close();
+      throw new StoreException("opening " + where, e);
     }
   }
 
-  private static void requireLock(FileChannel channel, Path file) throws IOException {
-    FileLock lock;
-    try {
-      lock = channel.tryLock();
-    } catch (OverlappingFileLockException e) {
-      lock = null;
-    }
-    if (lock == null) {
-      channel.close();
-      throw new StoreException(
-          file + " is in use by another gridtie; stop that one, or choose another --home");
-    }
-  }
-
-  private static Connection connect(Path file) throws SQLException {
-    SQLiteConfig config = new SQLiteConfig();
-    config.setPageSize(Seal.PAGE_BYTES);
-    config.setJournalMode(SQLiteConfig.JournalMode.WAL);
-    config.setSynchronous(SQLiteConfig.SynchronousMode.FULL);
-    config.setBusyTimeout(10_000);
-    Connection connection = config.createConnection("jdbc:sqlite:" + file);
-    execute(connection, "PRAGMA wal_autocheckpoint = 0");
-    return connection;
-  }
-
-  private static void execute(Connection connection, String sql) throws SQLException {
-    try (Statement statement = connection.createStatement()) {
-      statement.execute(sql);
-    }
-  }
-
-  /** As {@link #execute}; a column that is there already is left, as a table is. */
-  private static void extend(Connection connection, String sql) throws SQLException {
-    try {
-      execute(connection, sql);
-    } catch (SQLException e) {
-      String why = String.valueOf(e.getMessage());
-      if (!sql.startsWith("ALTER TABLE") || !why.contains("duplicate column name")) {
-        throw e;
-      }
-    }
-  }
-
-  /** How many transactions were committed. */
-  static long commits(Connection connection) throws SQLException {
-    try (Statement statement = connection.createStatement();
-        ResultSet row = statement.executeQuery("SELECT value FROM meta WHERE key = 'commits'")) {
-      return row.next() ? row.getLong(1) : 0;
-    }
+  /** Where it is. */
+  public Location where() {
+    return where;
   }
 
   /**
    * Runs work in a transaction and returns once it is durable.
    *
    * @throws RefusedException what the work threw; nothing of it was kept
-   * @throws StoreException where the database failed; nothing of it was kept
+   * @throws StoreException where the database failed; nothing of it was kept, unless it says that
+   *     nobody can tell
    */
   public <T extends @Nullable Object> T write(Work<T> work) throws StoreException {
     try {
@@ -224,8 +116,32 @@ public final class Database implements AutoCloseable {
   /** As {@link #write}, for work that a rule may refuse. */
   public <T extends @Nullable Object> T writeOrRefuse(Work<T> work)
       throws RefusedException, StoreException {
+    return enqueue(work, List.of());
+  }
+
+  /**
+   * Says linked entries: all of them stand in the log, one behind the other, or none does.
+   *
+   * @return for each, whether it is new
+   */
+  public List<Applied> apply(List<? extends Entry> entries)
+      throws RefusedException, StoreException {
+    List<Entry> linked = List.copyOf(entries);
+    return enqueue(
+        (c, log) -> {
+          List<Applied> applied = new ArrayList<>(linked.size());
+          for (Entry entry : linked) {
+            applied.add(log.apply(entry));
+          }
+          return applied;
+        },
+        linked);
+  }
+
+  private <T extends @Nullable Object> T enqueue(Work<T> work, List<Entry> entries)
+      throws RefusedException, StoreException {
     CompletableFuture<T> done = new CompletableFuture<>();
-    if (closing || !queue.offer(new Job<>(work, done))) {
+    if (closing || !queue.offer(new Job<>(work, entries, done))) {
       throw new StoreException(
           closing ? "the database is closed" : "too many transactions wait for the disk");
     }
@@ -247,13 +163,10 @@ public final class Database implements AutoCloseable {
 
   /** Reads in one snapshot. */
   public <T extends @Nullable Object> T read(Query<T> query) {
-    reading.lock();
     try {
-      return query.run(reader);
+      return engine.read(query);
     } catch (SQLException e) {
       throw new StoreException("reading the ledger", e);
-    } finally {
-      reading.unlock();
     }
   }
 
@@ -271,6 +184,7 @@ public final class Database implements AutoCloseable {
         group.add(first);
         queue.drainTo(group, GROUP_MAX - 1);
         commit(group);
+        engine.rest();
       } catch (InterruptedException e) {
         return;
       } finally {
@@ -279,32 +193,32 @@ public final class Database implements AutoCloseable {
     }
   }
 
-  /** Runs a group, each job in a savepoint of its own, and commits it as one. */
+  /** Runs a group of transactions and commits it as one. */
   private void commit(List<Job<?>> group) {
     List<Runnable> tell = new ArrayList<>();
+    Engine.Writing writing = null;
     try {
-      execute(writer, "BEGIN IMMEDIATE");
+      writing = engine.begin();
+      writing.batch().expect(group.stream().flatMap(j -> j.entries.stream()).toList());
       for (Job<?> job : group) {
-        tell.add(runJob(job));
+        tell.add(runJob(job, writing));
       }
-      try (PreparedStatement count =
-          writer.prepareStatement("UPDATE meta SET value = ? WHERE key = 'commits'")) {
-        count.setLong(1, commits + 1);
-        count.executeUpdate();
+      writing.batch().flush();
+      Chain chain = writing.batch().chain();
+      long commits = engine.commit(writing);
+      writing.batch().committed();
+      writeHead(new Head(commits, chain.seq(), chain.hex()));
+    } catch (SQLException | Engine.UnknownOutcomeException | RuntimeException e) {
+      engine.rollback();
+      if (writing != null) {
+        writing.batch().lost();
       }
-      LedgerTx log = new LedgerTx(writer);
-      Head next = new Head(commits + 1, log.size(), HexFormat.of().formatHex(log.headHash()));
-      execute(writer, "COMMIT");
-      commits++;
-      writeHead(next);
-    } catch (SQLException | RuntimeException e) {
-      rollback();
-      StoreException failure = new StoreException("committing to the ledger", e);
+      StoreException failure =
+          e instanceof StoreException known ? known : new StoreException("committing", e);
       group.forEach(job -> job.done.completeExceptionally(failure));
       return;
     }
     tell.forEach(Runnable::run);
-    carryOverIfLarge();
   }
 
   /** A head that lags behind is no damage: it says only what must at least be there. */
@@ -316,73 +230,51 @@ public final class Database implements AutoCloseable {
     }
   }
 
-  private <T extends @Nullable Object> Runnable runJob(Job<T> job) throws SQLException {
-    execute(writer, "SAVEPOINT job");
+  /**
+   * Runs one of a group. What it throws is its own affair, and the others' too only where the
+   * database has failed under it.
+   */
+  private static <T extends @Nullable Object> Runnable runJob(Job<T> job, Engine.Writing writing)
+      throws SQLException {
+    LedgerTx log = writing.batch().transaction();
+    if (job.isOnlyEntries()) {
+      try {
+        T result = job.work.run(writing.connection(), log);
+        writing.batch().keep(log);
+        return () -> job.done.complete(result);
+      } catch (RefusedException e) {
+        return () -> job.done.completeExceptionally(e);
+      }
+    }
+    execute(writing.connection(), "SAVEPOINT job");
     try {
-      T result = job.work.run(writer);
-      execute(writer, "RELEASE job");
+      T result = job.work.run(writing.connection(), log);
+      execute(writing.connection(), "RELEASE SAVEPOINT job");
+      writing.batch().keep(log);
       return () -> job.done.complete(result);
     } catch (SQLException | RefusedException | RuntimeException e) {
-      execute(writer, "ROLLBACK TO job");
-      execute(writer, "RELEASE job");
+      execute(writing.connection(), "ROLLBACK TO SAVEPOINT job");
+      execute(writing.connection(), "RELEASE SAVEPOINT job");
       return () -> job.done.completeExceptionally(e);
     }
   }
 
-  private void rollback() {
-    try {
-      execute(writer, "ROLLBACK");
-    } catch (SQLException e) {
-      // A failed commit has rolled back already; the next BEGIN tells if not.
+  private static void execute(Connection connection, String sql) throws SQLException {
+    try (Statement statement = connection.createStatement()) {
+      statement.execute(sql);
     }
   }
 
-  private void carryOverIfLarge() {
-    try {
-      Path wal = file.resolveSibling(file.getFileName() + "-wal");
-      if (Files.exists(wal) && Files.size(wal) > Math.max(WAL_BYTES, Files.size(file) / 4)) {
-        carryOverNow();
-      }
-    } catch (IOException | SQLException e) {
-      // The log stays long; the next commit tries again, and close() at the latest.
-    }
-  }
-
-  private void carryOverNow() throws IOException, SQLException {
-    reading.lock();
-    try {
-      carryOver(file, writer);
-    } finally {
-      reading.unlock();
-    }
-  }
-
-  /**
-   * Carries the write-ahead log over into the file and seals the file. Between transactions only.
-   */
-  private static void carryOver(Path file, Connection writer) throws IOException, SQLException {
-    Seal.lift(file);
-    execute(writer, "PRAGMA wal_checkpoint(TRUNCATE)");
-    Seal.write(file);
-  }
-
-  /**
-   * Finishes what waits, carries the log over, seals the file, and lets other processes have it.
-   */
+  /** Finishes what waits, and lets the database go. */
   @Override
   public void close() {
     closing = true;
     try {
       thread.join();
-      carryOverNow();
-      reader.close();
-      Seal.lift(file);
-      writer.close();
-      Seal.write(file);
+      engine.close();
       head.close();
-      lockChannel.close();
-    } catch (SQLException | IOException e) {
-      throw new StoreException("closing " + file, e);
+    } catch (IOException e) {
+      throw new StoreException("closing " + where, e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

@@ -3,6 +3,7 @@ package dev.gridtie.ledger;
 import dev.gridtie.base.Json;
 import java.math.BigInteger;
 import java.time.Instant;
+import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -17,17 +18,45 @@ public sealed interface Entry {
   Instant time();
 
   /** Opens an account. */
-  record Open(String id, Instant time, AccountId account, boolean creditOnly) implements Entry {}
+  record Open(String id, Instant time, AccountId account, boolean creditOnly, boolean debitOnly)
+      implements Entry {
+    public Open(String id, Instant time, AccountId account, boolean creditOnly) {
+      this(id, time, account, creditOnly, false);
+    }
+  }
+
+  /** Says how far a credit-only account may be overdrawn from now on. Moves nothing. */
+  record Limit(String id, Instant time, AccountId account, BigInteger overdraft) implements Entry {}
 
   /** Moves money at once. {@code memo} says what for, without secrets or prompts. */
   record Transfer(
       String id, Instant time, AccountId debit, AccountId credit, BigInteger amount, String memo)
       implements Entry {}
 
-  /** Sets money aside until a {@link Post} or a {@link Release} names this hold. */
+  /**
+   * Sets money aside until a {@link Post} or a {@link Release} names this hold, or it expires.
+   *
+   * @param expires when it can be posted no more
+   */
   record Hold(
-      String id, Instant time, AccountId debit, AccountId credit, BigInteger amount, String memo)
-      implements Entry {}
+      String id,
+      Instant time,
+      AccountId debit,
+      AccountId credit,
+      BigInteger amount,
+      String memo,
+      Optional<Instant> expires)
+      implements Entry {
+    public Hold(
+        String id,
+        Instant time,
+        AccountId debit,
+        AccountId credit,
+        BigInteger amount,
+        String memo) {
+      this(id, time, debit, credit, amount, memo, Optional.empty());
+    }
+  }
 
   /** Ends a hold by moving {@code amount}, at most what was held; the rest is free again. */
   record Post(String id, Instant time, String hold, BigInteger amount, String memo)
@@ -36,8 +65,38 @@ public sealed interface Entry {
   /** Ends a hold without moving anything. */
   record Release(String id, Instant time, String hold, String memo) implements Entry {}
 
+  /** Ends a hold whose time has come, without moving anything. Said by the ledger's own sweeper. */
+  record Expire(String id, Instant time, String hold) implements Entry {}
+
   /** Puts the hash of a document into the log: a receipt. Moves nothing. */
   record Witness(String id, Instant time, String kind, String sha256) implements Entry {}
+
+  /** Whether it says the same as another, the time at which it is said aside. */
+  default boolean saysTheSameAs(Entry other) {
+    return timeless().equals(other.timeless());
+  }
+
+  private Entry timeless() {
+    Instant never = Instant.EPOCH;
+    return switch (this) {
+      case Open e -> new Open(e.id(), never, e.account(), e.creditOnly(), e.debitOnly());
+      case Limit e -> new Limit(e.id(), never, e.account(), e.overdraft());
+      case Transfer e -> new Transfer(e.id(), never, e.debit(), e.credit(), e.amount(), e.memo());
+      case Hold e ->
+          new Hold(
+              e.id(),
+              never,
+              e.debit(),
+              e.credit(),
+              e.amount(),
+              e.memo(),
+              e.expires().map(at -> never)); // counted from the time of saying
+      case Post e -> new Post(e.id(), never, e.hold(), e.amount(), e.memo());
+      case Release e -> new Release(e.id(), never, e.hold(), e.memo());
+      case Expire e -> new Expire(e.id(), never, e.hold());
+      case Witness e -> new Witness(e.id(), never, e.kind(), e.sha256());
+    };
+  }
 
   /** The canonical text of this entry. */
   default String canonical() {
@@ -49,6 +108,14 @@ public sealed interface Entry {
         json.put("type", "open");
         json.put("account", e.account().toString());
         json.put("creditOnly", e.creditOnly());
+        if (e.debitOnly()) {
+          json.put("debitOnly", true);
+        }
+      }
+      case Limit e -> {
+        json.put("type", "limit");
+        json.put("account", e.account().toString());
+        json.put("overdraft", e.overdraft().toString());
       }
       case Transfer e -> {
         json.put("type", "transfer");
@@ -63,6 +130,7 @@ public sealed interface Entry {
         json.put("credit", e.credit().toString());
         json.put("amount", e.amount().toString());
         json.put("memo", e.memo());
+        e.expires().ifPresent(at -> json.put("expires", at.toString()));
       }
       case Post e -> {
         json.put("type", "post");
@@ -74,6 +142,10 @@ public sealed interface Entry {
         json.put("type", "release");
         json.put("hold", e.hold());
         json.put("memo", e.memo());
+      }
+      case Expire e -> {
+        json.put("type", "expire");
+        json.put("hold", e.hold());
       }
       case Witness e -> {
         json.put("type", "witness");
@@ -111,7 +183,14 @@ public sealed interface Entry {
               id,
               time,
               AccountId.of(text(json, "account")),
-              json.path("creditOnly").asBoolean(false));
+              json.path("creditOnly").asBoolean(false),
+              json.path("debitOnly").asBoolean(false));
+      case "limit" ->
+          new Limit(
+              id,
+              time,
+              AccountId.of(text(json, "account")),
+              new BigInteger(text(json, "overdraft")));
       case "transfer" ->
           new Transfer(
               id,
@@ -127,7 +206,8 @@ public sealed interface Entry {
               AccountId.of(text(json, "debit")),
               AccountId.of(text(json, "credit")),
               new BigInteger(text(json, "amount")),
-              text(json, "memo"));
+              text(json, "memo"),
+              Optional.ofNullable(Json.text(json, "expires")).map(Instant::parse));
       case "post" ->
           new Post(
               id,
@@ -136,6 +216,7 @@ public sealed interface Entry {
               new BigInteger(text(json, "amount")),
               text(json, "memo"));
       case "release" -> new Release(id, time, text(json, "hold"), text(json, "memo"));
+      case "expire" -> new Expire(id, time, text(json, "hold"));
       case "witness" -> new Witness(id, time, text(json, "kind"), text(json, "sha256"));
       default -> throw new IllegalArgumentException("unknown type of entry");
     };

@@ -23,8 +23,8 @@ import java.util.Optional;
 record Head(long commit, long seq, String hash) {
   private static final String MAGIC = "gridtie-head-1";
 
-  static Path path(Path database) {
-    return database.resolveSibling("ledger.head");
+  Chain chain() {
+    return new Chain(seq, HexFormat.of().parseHex(hash));
   }
 
   private String text() {
@@ -41,16 +41,16 @@ record Head(long commit, long seq, String hash) {
     channel.write(ByteBuffer.wrap(text().getBytes(US_ASCII)), 0);
   }
 
-  static FileChannel open(Path database) throws IOException {
-    return FileChannel.open(path(database), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+  static FileChannel open(Path file) throws IOException {
+    return FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
   }
 
-  /** The head beside a database; empty where it is missing or damaged. */
-  static Optional<Head> read(Path database) throws IOException {
-    if (!Files.exists(path(database))) {
+  /** Reads a head; empty where it is missing or damaged. */
+  static Optional<Head> read(Path file) throws IOException {
+    if (!Files.exists(file)) {
       return Optional.empty();
     }
-    String text = new String(Files.readAllBytes(path(database)), US_ASCII);
+    String text = new String(Files.readAllBytes(file), US_ASCII);
     String[] words = text.split(" ", -1);
     if (words.length != 5 || !words[0].equals(MAGIC)) {
       return Optional.empty();

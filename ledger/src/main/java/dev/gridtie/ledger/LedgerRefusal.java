@@ -18,8 +18,16 @@ public enum LedgerRefusal {
   ASSETS_DIFFER(9),
   HOLD_NOT_FOUND(10),
   HOLD_ENDED(11),
+  /** Posted at or after the instant at which it expires. */
+  HOLD_EXPIRED(15),
+  /** Said to have expired before it has, or it never does. */
+  HOLD_NOT_EXPIRED(16),
   EXCEEDS_HOLD(12),
-  EXCEEDS_CREDITS(13);
+  EXCEEDS_CREDITS(13),
+  EXCEEDS_DEBITS(17),
+  ACCOUNT_NOT_FOUND(18),
+  /** Only a credit-only account can be overdrawn, and so be limited in it. */
+  ACCOUNT_NOT_LIMITED(19);
 
   private final int number;
 

@@ -20,6 +20,9 @@ import java.util.Map;
 public record Movement(
     long seq, Entry entry, Between between, BigInteger posted, BigInteger pending) {
 
+  /** How many rows PostgreSQL sends at a time. */
+  private static final int FETCH_ROWS = 2000;
+
   /** From one account to another. */
   public record Between(AccountId debit, AccountId credit, BigInteger amount) {}
 
@@ -33,7 +36,7 @@ public record Movement(
       throws SQLException, E {
     Map<String, Between> held = new HashMap<>();
     try (PreparedStatement select =
-            connection.prepareStatement("SELECT seq, body FROM entry ORDER BY seq");
+            streaming(connection.prepareStatement("SELECT seq, body FROM entry ORDER BY seq"));
         ResultSet row = select.executeQuery()) {
       while (row.next()) {
         long seq = row.getLong(1);
@@ -55,11 +58,19 @@ public record Movement(
           case Entry.Post e -> reader.movement(ended(seq, e, held.remove(e.hold()), e.amount()));
           case Entry.Release e ->
               reader.movement(ended(seq, e, held.remove(e.hold()), BigInteger.ZERO));
+          case Entry.Expire e ->
+              reader.movement(ended(seq, e, held.remove(e.hold()), BigInteger.ZERO));
+          case Entry.Limit e -> {}
           case Entry.Open e -> {}
           case Entry.Witness e -> {}
         }
       }
     }
+  }
+
+  private static PreparedStatement streaming(PreparedStatement select) throws SQLException {
+    select.setFetchSize(FETCH_ROWS);
+    return select;
   }
 
   private static Movement ended(
@@ -77,6 +88,8 @@ public record Movement(
       case Entry.Hold e -> e.memo();
       case Entry.Post e -> e.memo();
       case Entry.Release e -> e.memo();
+      case Entry.Expire e -> "expired";
+      case Entry.Limit e -> "";
       case Entry.Open e -> "";
       case Entry.Witness e -> "";
     };
@@ -89,6 +102,8 @@ public record Movement(
       case Entry.Hold e -> "hold";
       case Entry.Post e -> "post";
       case Entry.Release e -> "release";
+      case Entry.Expire e -> "expire";
+      case Entry.Limit e -> "limit";
       case Entry.Open e -> "open";
       case Entry.Witness e -> "witness";
     };

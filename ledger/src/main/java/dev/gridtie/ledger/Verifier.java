@@ -11,7 +11,6 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -31,6 +30,9 @@ public final class Verifier {
   private static final int SEAL_ATTEMPTS = 40;
 
   private static final long SEAL_PAUSE_MS = 50;
+
+  /** How many rows PostgreSQL sends at a time. */
+  private static final int FETCH_ROWS = 2000;
 
   private Verifier() {}
 
@@ -87,23 +89,24 @@ public final class Verifier {
    *
    * @param progress told the number of entries replayed, now and then
    */
-  public static Report verify(Path file, LongConsumer progress) {
-    return verify(file, progress, NOBODY);
+  public static Report verify(Location where, LongConsumer progress) {
+    return verify(where, progress, NOBODY);
   }
 
   /** As above, with somebody who looks on. */
-  public static Report verify(Path file, LongConsumer progress, Watcher watcher) {
+  public static Report verify(Location where, LongConsumer progress, Watcher watcher) {
     try {
-      if (!Files.exists(file)) {
+      if (where instanceof Location.OnFile file && !Files.exists(file.file())) {
         return new Report.Damaged("there is no ledger at " + file);
       }
-      Optional<Head> head = Head.read(file);
+      Optional<Head> head = Head.read(where.head());
       if (head.isEmpty()) {
         return new Report.Damaged(
-            "the head is missing or was changed: " + Head.path(file).getFileName());
+            "the head is missing or was changed: " + where.head().getFileName());
       }
-      Report.Sound sound = replay(file, head, progress, watcher);
-      Optional<String> seal = checkSeal(file);
+      Report.Sound sound = replay(where, head, progress, watcher);
+      Optional<String> seal =
+          where instanceof Location.OnFile file ? checkSeal(file.file()) : Optional.empty();
       return seal.isPresent() ? new Report.Damaged(seal.get()) : sound;
     } catch (Found e) {
       return new Report.Damaged(String.valueOf(e.getMessage()));
@@ -113,9 +116,9 @@ public final class Verifier {
   }
 
   /** The replay alone, without head and seal: the problem, or nothing. */
-  static Optional<String> checkLogic(Path file) {
+  static Optional<String> checkLogic(Location where) {
     try {
-      replay(file, Optional.empty(), ignored -> {}, NOBODY);
+      replay(where, Optional.empty(), ignored -> {}, NOBODY);
       return Optional.empty();
     } catch (Found e) {
       return Optional.of(String.valueOf(e.getMessage()));
@@ -141,24 +144,35 @@ public final class Verifier {
   }
 
   /**
-   * Reads a ledger beside a running gateway, in one snapshot.
+   * Reads a ledger beside running gateways, in one snapshot.
    *
    * @throws StoreException where it is missing or cannot be read
    */
-  public static <T> T read(Path file, Database.Query<T> query) {
-    if (!Files.exists(file)) {
-      throw new StoreException("there is no ledger at " + file);
+  public static <T> T read(Location where, Database.Query<T> query) {
+    if (where instanceof Location.OnFile file && !Files.exists(file.file())) {
+      throw new StoreException("there is no ledger at " + where);
     }
-    try (Connection connection = connect(file);
-        Statement statement = connection.createStatement()) {
-      statement.execute("BEGIN");
+    try (Connection connection = snapshot(where)) {
       return query.run(connection);
     } catch (SQLException | IOException e) {
-      throw new StoreException("reading " + file, e);
+      throw new StoreException("reading " + where, e);
     }
   }
 
-  private static Connection connect(Path file) throws SQLException, IOException {
+  private static Connection snapshot(Location where) throws SQLException, IOException {
+    return switch (where) {
+      case Location.OnPostgres postgres -> PostgresEngine.snapshot(postgres);
+      case Location.OnFile file -> {
+        Connection connection = connect(file.file());
+        try (Statement statement = connection.createStatement()) {
+          statement.execute("BEGIN");
+        }
+        yield connection;
+      }
+    };
+  }
+
+  static Connection connect(Path file) throws SQLException, IOException {
     SQLiteConfig config = new SQLiteConfig();
     config.setOpenMode(SQLiteOpenMode.READONLY);
     config.setReadOnly(true);
@@ -176,22 +190,22 @@ public final class Verifier {
   }
 
   private static Report.Sound replay(
-      Path file, Optional<Head> head, LongConsumer progress, Watcher watcher) throws Found {
+      Location where, Optional<Head> head, LongConsumer progress, Watcher watcher) throws Found {
     long seq = 0;
-    try (Connection connection = connect(file);
+    try (Connection connection = snapshot(where); // one for everything below
         Statement statement = connection.createStatement()) {
-      statement.execute("BEGIN"); // one snapshot for everything below
+      statement.setFetchSize(FETCH_ROWS);
       Memory memory = new Memory();
-      byte[] hash = LedgerTx.GENESIS;
+      Chain chain = Chain.START;
       try (ResultSet row =
           statement.executeQuery("SELECT seq, id, body, hash FROM entry ORDER BY seq")) {
         while (row.next()) {
           seq++;
-          hash = replayEntry(seq, row, hash, memory);
+          chain = replayEntry(row, chain, memory);
           watcher.entry(seq, row.getString(3));
           if (head.isPresent()
               && head.get().seq() == seq
-              && !head.get().hash().equals(HexFormat.of().formatHex(hash))) {
+              && !head.get().hash().equals(chain.hex())) {
             throw new Found(
                 "entry " + seq + ": its hash is not the one the head has; the log was rewritten");
           }
@@ -211,23 +225,26 @@ public final class Verifier {
       requireBalanced(memory);
       requireTables(statement, memory);
       requireCommits(statement, head);
-      requireIntegrity(statement);
-      return new Report.Sound(seq, HexFormat.of().formatHex(hash), memory.accounts.size());
+      if (where instanceof Location.OnFile) {
+        requireIntegrity(statement);
+      }
+      return new Report.Sound(seq, chain.hex(), memory.accounts.size());
     } catch (SQLException | IOException e) {
       throw new Found(
           "entry " + (seq + 1) + " or what belongs to it cannot be read: " + e.getMessage());
     }
   }
 
-  private static byte[] replayEntry(long seq, ResultSet row, byte[] previous, Memory memory)
+  private static Chain replayEntry(ResultSet row, Chain before, Memory memory)
       throws SQLException, Found {
+    long seq = before.seq() + 1;
     if (row.getLong(1) != seq) {
       throw new Found(
           "entry " + seq + ": missing; entry " + row.getLong(1) + " stands in its place");
     }
     String body = row.getString(3);
-    byte[] hash = LedgerTx.chain(previous, body);
-    if (!Arrays.equals(hash, row.getBytes(4))) {
+    Chain chain = before.then(body);
+    if (!Arrays.equals(chain.hash(), row.getBytes(4))) {
       throw new Found(
           "entry " + seq + ": its hash does not follow from its text and the entry before");
     }
@@ -245,7 +262,7 @@ public final class Verifier {
     } catch (RefusedException e) {
       throw new Found("entry " + seq + ": breaks a rule: " + e.getMessage());
     }
-    return hash;
+    return chain;
   }
 
   private static void requireBalanced(Memory memory) throws Found {
@@ -270,11 +287,12 @@ public final class Verifier {
     int accounts = 0;
     try (ResultSet row =
         statement.executeQuery(
-            "SELECT id, credit_only, debits_pending, debits_posted, credits_pending, credits_posted FROM account")) {
+            "SELECT id, credit_only, debit_only, overdraft, debits_pending, debits_posted, credits_pending,"
+                + " credits_posted FROM account")) {
       while (row.next()) {
         Account stored;
         try {
-          stored = LedgerTx.readAccount(row);
+          stored = Tables.readAccount(row);
         } catch (IllegalArgumentException e) {
           throw new Found("account " + row.getString(1) + ": cannot be read");
         }

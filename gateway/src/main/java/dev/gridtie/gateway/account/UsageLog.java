@@ -106,8 +106,7 @@ public final class UsageLog implements AutoCloseable {
   private void write(List<UsageRow> batch) {
     int unused =
         database.write(
-            c -> {
-              LedgerTx log = new LedgerTx(c);
+            (c, log) -> {
               for (UsageRow row : batch) {
                 write(c, log, row);
               }

@@ -8,22 +8,10 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Instant;
-import java.util.List;
 import java.util.Optional;
 
 /** Requests in the ledger's database. Every method is called inside one of its transactions. */
 public final class UsageStore {
-  public static final List<String> SCHEMA =
-      List.of(
-          "CREATE TABLE IF NOT EXISTS usage (id TEXT PRIMARY KEY, key_id TEXT NOT NULL, time INTEGER NOT NULL,"
-              + " model TEXT NOT NULL, provider TEXT NOT NULL, dialect TEXT NOT NULL, streamed INTEGER NOT NULL,"
-              + " input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write INTEGER NOT NULL,"
-              + " output INTEGER NOT NULL, reasoning INTEGER NOT NULL, cost TEXT NOT NULL, finish TEXT NOT NULL,"
-              + " first_byte_ms INTEGER NOT NULL, total_ms INTEGER NOT NULL, outcome TEXT NOT NULL)"
-              + " STRICT, WITHOUT ROWID",
-          "ALTER TABLE usage ADD COLUMN endpoint TEXT NOT NULL DEFAULT ''",
-          "CREATE INDEX IF NOT EXISTS usage_key ON usage (key_id, time)");
-
   private UsageStore() {}
 
   /** What a reader of rows does with each. */
@@ -34,9 +22,9 @@ public final class UsageStore {
   static void insert(Connection c, UsageRow u) throws SQLException {
     try (PreparedStatement insert =
         c.prepareStatement(
-            "INSERT OR IGNORE INTO usage (id, key_id, time, model, provider, dialect, streamed, input, cache_read,"
+            "INSERT INTO usage (id, key_id, time, model, provider, dialect, streamed, input, cache_read,"
                 + " cache_write, output, reasoning, cost, finish, first_byte_ms, total_ms, outcome, endpoint)"
-                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
+                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")) {
       insert.setString(1, u.id());
       insert.setString(2, u.keyId());
       insert.setLong(3, u.time().toEpochMilli());

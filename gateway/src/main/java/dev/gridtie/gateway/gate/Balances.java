@@ -5,7 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.PicoUsd;
-import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.ledger.LedgerReader;
 import dev.gridtie.x402.siwx.SignIn;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.util.Optional;
@@ -69,7 +69,7 @@ final class Balances {
             c -> {
               PicoUsd most = PicoUsd.ZERO;
               for (Offers.Offer offer : parts.offers().prepaidOn(signIn.chainId())) {
-                PicoUsd has = offer.till().balance(new LedgerTx(c), signIn.account());
+                PicoUsd has = offer.till().balance(new LedgerReader(c), signIn.account());
                 most = most.compareTo(has) >= 0 ? most : has;
               }
               return most;

@@ -10,23 +10,16 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Types;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Channels in the ledger's database. Every method is called inside one of its transactions. */
 public final class ChannelStore {
-  /** Tables of this store. */
-  public static final List<String> SCHEMA =
-      List.of(
-          "CREATE TABLE IF NOT EXISTS channel (id TEXT NOT NULL, network TEXT NOT NULL, config TEXT NOT NULL,"
-              + " charged TEXT NOT NULL, voucher_max TEXT, voucher_signature BLOB, balance TEXT NOT NULL,"
-              + " claimed TEXT NOT NULL, withdraw_requested INTEGER NOT NULL, refund_nonce TEXT NOT NULL,"
-              + " state_at INTEGER NOT NULL, booked TEXT NOT NULL, unclaimed_since INTEGER, PRIMARY KEY (network, id)) STRICT, WITHOUT ROWID",
-          "CREATE INDEX IF NOT EXISTS channel_unclaimed ON channel (unclaimed_since)");
-
   private ChannelStore() {}
 
   static Optional<ChannelRow> find(Connection c, String network, byte[] id) throws SQLException {
@@ -47,9 +40,9 @@ public final class ChannelStore {
     try (PreparedStatement select =
         c.prepareStatement(
             "SELECT * FROM channel WHERE network = ? AND unclaimed_since IS NOT NULL"
-                + " AND json_extract(config, '$.token') = ? COLLATE NOCASE ORDER BY unclaimed_since LIMIT ?")) {
+                + " AND lower(config) LIKE ? ORDER BY unclaimed_since LIMIT ?")) {
       select.setString(1, network);
-      select.setString(2, token);
+      select.setString(2, "%\"token\":\"" + token.toLowerCase(Locale.ROOT) + "\"%");
       select.setInt(3, most);
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
@@ -83,9 +76,15 @@ public final class ChannelStore {
   static void save(Connection c, ChannelRow r) throws SQLException {
     try (PreparedStatement upsert =
         c.prepareStatement(
-            "INSERT OR REPLACE INTO channel (id, network, config, charged, voucher_max, voucher_signature, balance,"
+            "INSERT INTO channel (id, network, config, charged, voucher_max, voucher_signature, balance,"
                 + " claimed, withdraw_requested, refund_nonce, state_at, booked, unclaimed_since)"
-                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
+                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                + " ON CONFLICT (network, id) DO UPDATE SET config = excluded.config, charged = excluded.charged,"
+                + " voucher_max = excluded.voucher_max, voucher_signature = excluded.voucher_signature,"
+                + " balance = excluded.balance, claimed = excluded.claimed,"
+                + " withdraw_requested = excluded.withdraw_requested, refund_nonce = excluded.refund_nonce,"
+                + " state_at = excluded.state_at, booked = excluded.booked,"
+                + " unclaimed_since = excluded.unclaimed_since")) {
       upsert.setString(1, Hex.encode(r.state().channelId()));
       upsert.setString(2, r.network());
       upsert.setString(3, Json.write(r.config().toJson()));
@@ -98,7 +97,11 @@ public final class ChannelStore {
       upsert.setString(10, r.state().refundNonce().toString());
       upsert.setLong(11, r.stateAt().toEpochMilli());
       upsert.setString(12, r.booked().toString());
-      upsert.setObject(13, r.unclaimedSince().map(Instant::toEpochMilli).orElse(null));
+      if (r.unclaimedSince().isPresent()) {
+        upsert.setLong(13, r.unclaimedSince().get().toEpochMilli());
+      } else {
+        upsert.setNull(13, Types.BIGINT);
+      }
       upsert.executeUpdate();
     }
   }

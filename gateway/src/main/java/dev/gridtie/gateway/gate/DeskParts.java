@@ -3,12 +3,8 @@ package dev.gridtie.gateway.gate;
 import dev.gridtie.gateway.receipts.ReceiptSigner;
 import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.ledger.Database;
-import dev.gridtie.ledger.LedgerRefusal.RefusedException;
-import dev.gridtie.ledger.LedgerTx;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.x402.facilitator.PaymentScheme;
-import java.sql.Connection;
-import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
@@ -31,13 +27,8 @@ public record DeskParts(
     RandomGenerator random,
     Duration answersKept) {
 
-  /** Work on the database that the ledger's rules may refuse. */
-  interface Step<T extends @Nullable Object> {
-    T run(Connection connection, LedgerTx log) throws SQLException, RefusedException;
-  }
-
-  <T extends @Nullable Object> T write(Step<T> step) {
-    return database.write(c -> step.run(c, new LedgerTx(c)));
+  <T extends @Nullable Object> T write(Database.Work<T> work) {
+    return database.write(work);
   }
 
   PaymentRecord save(PaymentRecord record) {

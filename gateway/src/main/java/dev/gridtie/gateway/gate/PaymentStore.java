@@ -24,25 +24,6 @@ import tools.jackson.databind.node.ObjectNode;
  * transactions.
  */
 public final class PaymentStore {
-  /** Tables of this store. */
-  public static final List<String> SCHEMA =
-      List.of(
-          "CREATE TABLE IF NOT EXISTS payment (key TEXT PRIMARY KEY, state TEXT NOT NULL, fingerprint TEXT NOT NULL,"
-              + " signature TEXT NOT NULL, payer TEXT NOT NULL, version INTEGER NOT NULL, message TEXT NOT NULL,"
-              + " requirements TEXT NOT NULL, sent_hash TEXT NOT NULL, sent_raw BLOB, sent_nonce TEXT NOT NULL,"
-              + " sent_block INTEGER NOT NULL, tx TEXT NOT NULL, request_id TEXT NOT NULL, seed INTEGER NOT NULL,"
-              + " attempts INTEGER NOT NULL, holding INTEGER NOT NULL, reason TEXT NOT NULL,"
-              + " created INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-          "CREATE INDEX IF NOT EXISTS payment_state_updated ON payment (state, updated)",
-          "CREATE TABLE IF NOT EXISTS delivered (payment_key TEXT PRIMARY KEY, body BLOB NOT NULL, events INTEGER NOT NULL,"
-              + " finish TEXT NOT NULL, receipt_id TEXT NOT NULL, created INTEGER NOT NULL, stored INTEGER NOT NULL)"
-              + " STRICT, WITHOUT ROWID",
-          "CREATE TABLE IF NOT EXISTS payment_name (payer TEXT NOT NULL, id TEXT NOT NULL, fingerprint TEXT NOT NULL,"
-              + " payment_key TEXT NOT NULL, stored INTEGER NOT NULL, PRIMARY KEY (payer, id)) STRICT, WITHOUT ROWID",
-          "CREATE TABLE IF NOT EXISTS draft (payment_key TEXT PRIMARY KEY, receipt TEXT NOT NULL, due TEXT NOT NULL)"
-              + " STRICT, WITHOUT ROWID",
-          "CREATE TABLE IF NOT EXISTS receipt (id TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT, WITHOUT ROWID");
-
   /** In place of the finish reason of an answer whose text is no longer kept. */
   static final String FORGOTTEN = "forgotten";
 
@@ -227,8 +208,10 @@ public final class PaymentStore {
       throws SQLException {
     try (PreparedStatement insert =
         c.prepareStatement(
-            "INSERT OR REPLACE INTO delivered (payment_key, body, events, finish, receipt_id, created, stored)"
-                + " VALUES (?, ?, ?, ?, ?, ?, ?)")) {
+            "INSERT INTO delivered (payment_key, body, events, finish, receipt_id, created, stored)"
+                + " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payment_key) DO UPDATE SET"
+                + " body = excluded.body, events = excluded.events, finish = excluded.finish,"
+                + " receipt_id = excluded.receipt_id, created = excluded.created, stored = excluded.stored")) {
       insert.setString(1, paymentKey);
       insert.setBytes(2, answer.body());
       insert.setInt(3, answer.events() ? 1 : 0);
@@ -247,11 +230,11 @@ public final class PaymentStore {
   static int forgetAnswersBefore(Connection c, Instant before) throws SQLException {
     try (PreparedStatement update =
         c.prepareStatement(
-            "UPDATE delivered SET body = x'', finish = '"
-                + FORGOTTEN
-                + "' WHERE stored < ? AND finish <> ?")) {
-      update.setLong(1, before.getEpochSecond());
+            "UPDATE delivered SET body = ?, finish = ? WHERE stored < ? AND finish <> ?")) {
+      update.setBytes(1, new byte[0]);
       update.setString(2, FORGOTTEN);
+      update.setLong(3, before.getEpochSecond());
+      update.setString(4, FORGOTTEN);
       return update.executeUpdate();
     }
   }
@@ -279,7 +262,8 @@ public final class PaymentStore {
   static void saveDraft(Connection c, String paymentKey, Draft draft) throws SQLException {
     try (PreparedStatement insert =
         c.prepareStatement(
-            "INSERT OR REPLACE INTO draft (payment_key, receipt, due) VALUES (?, ?, ?)")) {
+            "INSERT INTO draft (payment_key, receipt, due) VALUES (?, ?, ?)"
+                + " ON CONFLICT (payment_key) DO UPDATE SET receipt = excluded.receipt, due = excluded.due")) {
       insert.setString(1, paymentKey);
       insert.setString(2, Json.write(draft.receipt()));
       insert.setString(3, draft.due().pico().toString());
@@ -343,7 +327,9 @@ public final class PaymentStore {
       throws SQLException {
     try (PreparedStatement insert =
         c.prepareStatement(
-            "INSERT OR REPLACE INTO payment_name (payer, id, fingerprint, payment_key, stored) VALUES (?, ?, ?, ?, ?)")) {
+            "INSERT INTO payment_name (payer, id, fingerprint, payment_key, stored) VALUES (?, ?, ?, ?, ?)"
+                + " ON CONFLICT (payer, id) DO UPDATE SET fingerprint = excluded.fingerprint,"
+                + " payment_key = excluded.payment_key, stored = excluded.stored")) {
       insert.setString(1, payer);
       insert.setString(2, id);
       insert.setString(3, named.fingerprint());

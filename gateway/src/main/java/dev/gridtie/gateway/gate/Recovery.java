@@ -2,7 +2,7 @@ package dev.gridtie.gateway.gate;
 
 import dev.gridtie.base.Ids;
 import dev.gridtie.base.PicoUsd;
-import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.ledger.LedgerReader;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
 import dev.gridtie.x402.facilitator.UnreachableException;
@@ -203,7 +203,7 @@ final class Recovery {
   private boolean isCharged(PaymentRecord p) {
     return parts
         .database()
-        .read(c -> new LedgerTx(c).entry(Ids.derived("paid " + p.key())).isPresent());
+        .read(c -> new LedgerReader(c).entry(Ids.derived("paid " + p.key())).isPresent());
   }
 
   /** A deposit is in its channel. Where nothing was charged yet, its payment may come again. */

@@ -6,6 +6,7 @@ import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Entry;
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
 import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.ledger.LedgerView;
 import java.math.BigInteger;
 import java.sql.SQLException;
 import java.time.Instant;
@@ -139,7 +140,7 @@ public final class Till {
   }
 
   /** What is held for an attempt. */
-  public PicoUsd held(LedgerTx log, String paymentKey, int attempt) throws SQLException {
+  public PicoUsd held(LedgerView log, String paymentKey, int attempt) throws SQLException {
     return log.entry(holdId(paymentKey, attempt)).orElseThrow() instanceof Entry.Hold hold
         ? new PicoUsd(hold.amount())
         : PicoUsd.ZERO;
@@ -179,7 +180,7 @@ public final class Till {
   }
 
   /** What a payer may still spend. */
-  public PicoUsd balance(LedgerTx log, String payer) throws SQLException {
+  public PicoUsd balance(LedgerView log, String payer) throws SQLException {
     return log.account(payer(payer))
         .map(a -> new PicoUsd(a.available().max(BigInteger.ZERO)))
         .orElse(PicoUsd.ZERO);

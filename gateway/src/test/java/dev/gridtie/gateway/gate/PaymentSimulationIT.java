@@ -27,10 +27,12 @@ import dev.gridtie.gateway.relay.HedgeBudget;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.Plan;
 import dev.gridtie.gateway.relay.Relay;
+import dev.gridtie.gateway.till.GatewayTables;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Database;
-import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.ledger.LedgerReader;
+import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.ledger.Verifier;
 import dev.gridtie.testkit.FaultyProxy;
@@ -269,12 +271,6 @@ class PaymentSimulationIT {
 
   // The desk
 
-  private static List<String> schema() {
-    List<String> schema = new ArrayList<>(PaymentStore.SCHEMA);
-    schema.addAll(ChannelStore.SCHEMA);
-    return schema;
-  }
-
   private void open(Seeded seeded) throws Exception {
     JsonRpcChain rpc = new JsonRpcChain(proxy.url(), Duration.ofSeconds(2));
     BigInteger feeCap = BigInteger.valueOf(500_000_000_000L);
@@ -332,7 +328,7 @@ class PaymentSimulationIT {
                     new BatchServer(LocalChain.USDC_TOKEN, payTo, gas.address(), 900, false, 300),
                     Till.ofChannels(ASSET, payTo.lower()),
                     Optional.of(new Offers.Channeled(batch, till, policy)))));
-    database = Database.open(Database.file(directory), PaymentSimulationIT::schema);
+    database = Database.open(Location.in(directory), List.of(GatewayTables.MIGRATIONS));
     desk =
         new PaymentDesk(
             new DeskParts(
@@ -704,7 +700,7 @@ class PaymentSimulationIT {
   }
 
   private void requireBalanced() throws Exception {
-    Database closed = Database.open(Database.file(directory), PaymentSimulationIT::schema);
+    Database closed = Database.open(Location.in(directory), List.of(GatewayTables.MIGRATIONS));
     try {
       BigInteger left = BigInteger.ZERO;
       BigInteger claimed = BigInteger.ZERO;
@@ -747,7 +743,7 @@ class PaymentSimulationIT {
     } finally {
       closed.close();
     }
-    if (Verifier.verify(Database.file(directory), n -> {})
+    if (Verifier.verify(Location.in(directory), n -> {})
         instanceof Verifier.Report.Damaged damaged) {
       throw new AssertionError(damaged.problem());
     }
@@ -764,12 +760,20 @@ class PaymentSimulationIT {
 
   private static BigInteger credits(Database closed, AccountId account) {
     return closed.read(
-        c -> new LedgerTx(c).account(account).map(a -> a.creditsPosted()).orElse(BigInteger.ZERO));
+        c ->
+            new LedgerReader(c)
+                .account(account)
+                .map(a -> a.creditsPosted())
+                .orElse(BigInteger.ZERO));
   }
 
   private static BigInteger debits(Database closed, AccountId account) {
     return closed.read(
-        c -> new LedgerTx(c).account(account).map(a -> a.debitsPosted()).orElse(BigInteger.ZERO));
+        c ->
+            new LedgerReader(c)
+                .account(account)
+                .map(a -> a.debitsPosted())
+                .orElse(BigInteger.ZERO));
   }
 
   private static BigInteger atomic(BigInteger pico) {

@@ -38,9 +38,6 @@ public final class CheckpointWatcher implements Verifier.Watcher {
 
   /** The checkpoints in a ledger; none where it has never signed one. */
   public static List<Checkpoint> kept(Connection c) throws SQLException {
-    if (!LedgerLog.isKeptIn(c)) {
-      return List.of();
-    }
     List<Checkpoint> all = new java.util.ArrayList<>();
     try (PreparedStatement select =
             c.prepareStatement("SELECT note FROM log_checkpoint ORDER BY size");

@@ -3,7 +3,7 @@ package dev.gridtie.ledger.log;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.ledger.Database;
-import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.ledger.LedgerReader;
 import dev.gridtie.ledger.StoreException;
 import java.io.ByteArrayOutputStream;
 import java.sql.Connection;
@@ -12,7 +12,9 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -21,14 +23,6 @@ import java.util.Optional;
  * threads.
  */
 public final class LedgerLog {
-  /** Tables of the log. */
-  public static final List<String> SCHEMA =
-      List.of(
-          "CREATE TABLE IF NOT EXISTS log_tile (level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,"
-              + " PRIMARY KEY (level, n)) STRICT, WITHOUT ROWID",
-          "CREATE TABLE IF NOT EXISTS log_checkpoint (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note TEXT NOT NULL,"
-              + " time INTEGER NOT NULL) STRICT");
-
   /** How many checkpoints are kept, the last ones. */
   private static final int CHECKPOINTS_KEPT = 1000;
 
@@ -61,73 +55,112 @@ public final class LedgerLog {
 
   /**
    * Signs how far the log has come, if it has; and only ever what begins with all that was signed
-   * before.
+   * before. Where several gateways write one log, those that have its key take turns.
    *
    * @throws StoreException where the entries are not those that were signed: nothing is signed then
    */
   public Signed advance(Instant now) {
     while (true) {
-      long size = database.read(c -> new LedgerTx(c).size());
-      Optional<Signed> known = latest();
-      if (known.isPresent() && known.get().checkpoint().size() == size) {
-        return known.get(); // nothing to be written, and nothing to wait for
+      Step step = database.read(c -> step(c));
+      if (step.from().isPresent() && step.from().get().checkpoint().size() == step.until()) {
+        return step.from().get(); // nothing to be written, and nothing to wait for
       }
-      Optional<Signed> last = database.write(c -> Optional.of(step(c, now)));
-      if (last.orElseThrow().checkpoint().size() >= size) {
-        return last.get();
+      Optional<Signed> signed = database.write((c, log) -> sign(c, step, now));
+      if (signed.isPresent() && step.isLast()) {
+        return signed.get();
       }
     }
   }
 
-  private Signed step(Connection c, Instant now) throws SQLException {
+  /**
+   * What is to be signed next. Entries do not change, so it is computed beside what is written.
+   *
+   * @param from the last checkpoint
+   * @param until how many entries the next one is over
+   * @param isLast whether these are all
+   */
+  private record Step(
+      Optional<Signed> from, long until, boolean isLast, byte[] root, Map<Tile, byte[]> tiles) {}
+
+  private Step step(Connection c) throws SQLException {
     Optional<Signed> before = latest(c);
+    before.ifPresent(this::requireOurs);
     long done = before.map(s -> s.checkpoint().size()).orElse(0L);
-    long size =
-        Math.min(new LedgerTx(c).size(), (done / Tile.WIDTH + TILES_AT_ONCE) * (long) Tile.WIDTH);
-    if (before.isPresent() && size == done) {
-      return before.get();
-    }
+    long all = new LedgerReader(c).size();
+    long size = Math.min(all, (done / Tile.WIDTH + TILES_AT_ONCE) * (long) Tile.WIDTH);
     if (size < done) {
       throw new StoreException(
           "entry " + (size + 1) + ": missing; a checkpoint over " + done + " entries was signed");
     }
-    keepFullTiles(c, done, size);
-    Merkle.Subtrees tree = tree(c);
+    if (before.isPresent() && size == done) {
+      return new Step(before, done, true, before.get().checkpoint().root(), Map.of());
+    }
+    Map<Tile, byte[]> tiles = fullTiles(c, done, size);
+    Merkle.Subtrees tree = tree(c, tiles);
     if (before.isPresent()
         && !Arrays.equals(Merkle.root(done, tree), before.get().checkpoint().root())) {
       throw new StoreException(
           "the first " + done + " entries are not those over which a checkpoint was signed");
     }
-    Checkpoint checkpoint = new Checkpoint(origin(), size, Merkle.root(size, tree));
+    return new Step(before, size, size == all, Merkle.root(size, tree), tiles);
+  }
+
+  private void requireOurs(Signed last) {
+    if (!last.checkpoint().origin().equals(origin())) {
+      throw new StoreException(
+          "the log is signed as "
+              + last.checkpoint().origin()
+              + ", and the key of this home is "
+              + origin()
+              + ": gateways that share a ledger share keys/log.key");
+    }
+  }
+
+  /** Signs a step, unless another gateway has been faster. */
+  private Optional<Signed> sign(Connection c, Step step, Instant now) throws SQLException {
+    long done = step.from().map(s -> s.checkpoint().size()).orElse(-1L);
+    if (latest(c).map(s -> s.checkpoint().size()).orElse(-1L) != done) {
+      return Optional.empty();
+    }
+    for (var tile : step.tiles().entrySet()) {
+      try (PreparedStatement insert =
+          c.prepareStatement(
+              "INSERT INTO log_tile (level, n, hashes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")) {
+        insert.setInt(1, tile.getKey().level());
+        insert.setLong(2, tile.getKey().index());
+        insert.setBytes(3, tile.getValue());
+        insert.executeUpdate();
+      }
+    }
+    Checkpoint checkpoint = new Checkpoint(origin(), step.until(), step.root());
     String text = checkpoint.text();
     SignedNote note = new SignedNote(text, List.of(signer.sign(text)));
     save(c, checkpoint, note, now);
-    return new Signed(checkpoint, note);
+    return Optional.of(new Signed(checkpoint, note));
   }
 
-  private static void keepFullTiles(Connection c, long from, long until) throws SQLException {
+  private static Map<Tile, byte[]> fullTiles(Connection c, long from, long until)
+      throws SQLException {
+    Map<Tile, byte[]> tiles = new LinkedHashMap<>();
     for (int level = 0; until >> Tile.LEVELS * (level + 1) > 0; level++) {
       int up = Tile.LEVELS * (level + 1);
       for (long n = from >> up; n < until >> up; n++) {
+        Tile tile = new Tile(level, n, Tile.WIDTH);
         if (stored(c, level, n).isEmpty()) {
-          byte[] hashes = compute(c, new Tile(level, n, Tile.WIDTH));
-          try (PreparedStatement insert =
-              c.prepareStatement("INSERT INTO log_tile (level, n, hashes) VALUES (?, ?, ?)")) {
-            insert.setInt(1, level);
-            insert.setLong(2, n);
-            insert.setBytes(3, hashes);
-            insert.executeUpdate();
-          }
+          tiles.put(tile, compute(c, tile, tiles));
         }
       }
     }
+    return tiles;
   }
 
   private static void save(Connection c, Checkpoint checkpoint, SignedNote note, Instant now)
       throws SQLException {
     try (PreparedStatement insert =
         c.prepareStatement(
-            "INSERT OR REPLACE INTO log_checkpoint (size, root, note, time) VALUES (?, ?, ?, ?)")) {
+            "INSERT INTO log_checkpoint (size, root, note, time) VALUES (?, ?, ?, ?)"
+                + " ON CONFLICT (size) DO UPDATE SET root = excluded.root, note = excluded.note,"
+                + " time = excluded.time")) {
       insert.setLong(1, checkpoint.size());
       insert.setBytes(2, checkpoint.root());
       insert.setString(3, note.written());
@@ -147,7 +180,7 @@ public final class LedgerLog {
   public void keep(long size, SignedNote.Line cosignature) {
     boolean unused =
         database.write(
-            c -> {
+            (c, log) -> {
               Optional<Signed> signed = at(c, size);
               if (signed.isEmpty()) {
                 return false;
@@ -179,23 +212,10 @@ public final class LedgerLog {
 
   /** {@link #latest()} of a ledger that is read without being opened. */
   public static Optional<Signed> latest(Connection c) throws SQLException {
-    if (!isKeptIn(c)) {
-      return Optional.empty();
-    }
     try (PreparedStatement select =
             c.prepareStatement("SELECT note FROM log_checkpoint ORDER BY size DESC LIMIT 1");
         ResultSet row = select.executeQuery()) {
       return row.next() ? Optional.of(read(row.getString(1))) : Optional.empty();
-    }
-  }
-
-  /** Whether a ledger has ever signed a checkpoint. */
-  static boolean isKeptIn(Connection c) throws SQLException {
-    try (PreparedStatement select =
-            c.prepareStatement(
-                "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'log_checkpoint'");
-        ResultSet row = select.executeQuery()) {
-      return row.next();
     }
   }
 
@@ -216,7 +236,8 @@ public final class LedgerLog {
           if (last.isEmpty() || !tile.isIn(last.get().checkpoint().size())) {
             return Optional.empty();
           }
-          return Optional.of(tile.level() == Tile.ENTRIES ? entries(c, tile) : hashes(c, tile));
+          return Optional.of(
+              tile.level() == Tile.ENTRIES ? entries(c, tile) : hashes(c, tile, Map.of()));
         });
   }
 
@@ -230,7 +251,7 @@ public final class LedgerLog {
 
   /** {@link #prove(String)} of a ledger that is read without being opened. */
   public static Optional<Inclusion> prove(Connection c, String entryId) throws SQLException {
-    LedgerTx log = new LedgerTx(c);
+    LedgerReader log = new LedgerReader(c);
     Optional<Long> position = log.position(entryId);
     Optional<Signed> last = latest(c);
     if (position.isEmpty() || last.isEmpty() || position.get() > last.get().checkpoint().size()) {
@@ -241,7 +262,7 @@ public final class LedgerLog {
         new Inclusion(
             index,
             log.entry(entryId).orElseThrow().canonical(),
-            Merkle.inclusion(index, last.get().checkpoint().size(), tree(c)),
+            Merkle.inclusion(index, last.get().checkpoint().size(), tree(c, Map.of())),
             last.get()));
   }
 
@@ -252,24 +273,26 @@ public final class LedgerLog {
           Optional<Signed> last = latest(c);
           return last.isEmpty() || before < 1 || before > last.get().checkpoint().size()
               ? Optional.empty()
-              : Optional.of(Merkle.consistency(before, last.get().checkpoint().size(), tree(c)));
+              : Optional.of(
+                  Merkle.consistency(before, last.get().checkpoint().size(), tree(c, Map.of())));
         });
   }
 
   /** Proves that the log of one size begins with that of a smaller one. */
   public List<byte[]> consistency(long before, long size) {
-    return database.read(c -> Merkle.consistency(before, size, tree(c)));
+    return database.read(c -> Merkle.consistency(before, size, tree(c, Map.of())));
   }
 
   /** The tree over the entries; asked only for what is complete. */
-  private static Merkle.Subtrees tree(Connection c) {
+  private static Merkle.Subtrees tree(Connection c, Map<Tile, byte[]> computed) {
     return (level, index) -> {
       try {
         int tileLevel = level / Tile.LEVELS;
         int above = level % Tile.LEVELS; // levels within the tile
         long first = index << above;
         int at = (int) (first % Tile.WIDTH);
-        byte[] hashes = hashes(c, new Tile(tileLevel, first / Tile.WIDTH, at + (1 << above)));
+        byte[] hashes =
+            hashes(c, new Tile(tileLevel, first / Tile.WIDTH, at + (1 << above)), computed);
         return Tile.subtree(hashes, above, at >> above);
       } catch (SQLException e) {
         throw new StoreException("reading the log's tree", e);
@@ -277,11 +300,19 @@ public final class LedgerLog {
     };
   }
 
-  private static byte[] hashes(Connection c, Tile tile) throws SQLException {
-    Optional<byte[]> full = stored(c, tile.level(), tile.index());
+  /**
+   * @param computed full tiles that are not stored yet
+   */
+  private static byte[] hashes(Connection c, Tile tile, Map<Tile, byte[]> computed)
+      throws SQLException {
+    Optional<byte[]> full =
+        Optional.ofNullable(computed.get(new Tile(tile.level(), tile.index(), Tile.WIDTH)));
+    if (full.isEmpty()) {
+      full = stored(c, tile.level(), tile.index());
+    }
     return full.isPresent()
         ? Arrays.copyOf(full.get(), tile.width() * Merkle.HASH_BYTES)
-        : compute(c, tile);
+        : compute(c, tile, computed);
   }
 
   private static Optional<byte[]> stored(Connection c, int level, long n) throws SQLException {
@@ -295,14 +326,15 @@ public final class LedgerLog {
     }
   }
 
-  private static byte[] compute(Connection c, Tile tile) throws SQLException {
+  private static byte[] compute(Connection c, Tile tile, Map<Tile, byte[]> computed)
+      throws SQLException {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     if (tile.level() == 0) {
       forEach(c, tile, body -> out.writeBytes(Merkle.leaf(body.getBytes(UTF_8))));
     } else {
       for (int i = 0; i < tile.width(); i++) {
         long below = tile.index() * Tile.WIDTH + i;
-        byte[] hashes = hashes(c, new Tile(tile.level() - 1, below, Tile.WIDTH));
+        byte[] hashes = hashes(c, new Tile(tile.level() - 1, below, Tile.WIDTH), computed);
         out.writeBytes(Tile.subtree(hashes, Tile.LEVELS, 0));
       }
     }

@@ -18,12 +18,6 @@ import java.util.Optional;
  * before, and nothing else (C2SP tlog-witness). What it has seen is on the disk before it says so.
  */
 public final class Witness {
-  /** Tables of the witness. */
-  public static final List<String> SCHEMA =
-      List.of(
-          "CREATE TABLE IF NOT EXISTS log_witnessed (origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL)"
-              + " STRICT, WITHOUT ROWID");
-
   /** The longest request, in characters. */
   public static final int LENGTH_MAX = 64 * 1024;
 
@@ -94,7 +88,7 @@ public final class Witness {
     if (log.get().verify(asked.note()).isEmpty()) {
       return new Answer.NotSigned();
     }
-    return database.write(c -> see(c, asked));
+    return database.write((c, ledger) -> see(c, asked));
   }
 
   private static Asked read(String request) throws MalformedNoteException {
@@ -135,7 +129,8 @@ public final class Witness {
     }
     try (PreparedStatement upsert =
         c.prepareStatement(
-            "INSERT OR REPLACE INTO log_witnessed (origin, size, root) VALUES (?, ?, ?)")) {
+            "INSERT INTO log_witnessed (origin, size, root) VALUES (?, ?, ?)"
+                + " ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root")) {
       upsert.setString(1, now.origin());
       upsert.setLong(2, now.size());
       upsert.setBytes(3, now.root());

@@ -6,7 +6,8 @@ import dev.gridtie.base.Ids;
 import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.Entry;
-import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.ledger.Location;
+import dev.gridtie.ledger.Store;
 import dev.gridtie.ledger.Verifier;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -17,7 +18,12 @@ import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
+@ParameterizedClass
+@EnumSource(Store.class)
 class ExportTest {
   private static final Instant NOW = Instant.parse("2027-01-15T08:00:00Z");
   private static final String ASSET = "eip155:84532:0x036c";
@@ -25,16 +31,20 @@ class ExportTest {
   private static final AccountId PAYER = new AccountId(ASSET, "payer:0xbb");
   private static final AccountId REVENUE = new AccountId(ASSET, "revenue");
 
+  @Parameter Store store;
+
   @TempDir Path home;
+
+  private Location where;
 
   @BeforeEach
   void say() {
-    try (Database database = Database.open(Database.file(home), List::of)) {
+    where = store.in(home);
+    try (Database database = Database.open(where, List.of())) {
       BigInteger dollar = BigInteger.TEN.pow(12);
       boolean unused =
           database.write(
-              c -> {
-                LedgerTx log = new LedgerTx(c);
+              (c, log) -> {
                 for (AccountId id : List.of(CUSTODY, PAYER, REVENUE)) {
                   log.ensureOpen(id, id.equals(PAYER), NOW);
                 }
@@ -63,7 +73,7 @@ class ExportTest {
     StringBuilder out = new StringBuilder();
     long count =
         Verifier.read(
-            Database.file(home),
+            where,
             c -> {
               try {
                 return format.write(c, out);

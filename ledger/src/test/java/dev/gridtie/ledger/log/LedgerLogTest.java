@@ -7,7 +7,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.gridtie.base.Ids;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.Entry;
-import dev.gridtie.ledger.LedgerTx;
+import dev.gridtie.ledger.Location;
+import dev.gridtie.ledger.Store;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.ledger.log.LedgerLog.Signed;
 import dev.gridtie.ledger.log.SignedNote.Kind;
@@ -17,21 +18,29 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
-import java.sql.DriverManager;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
+@ParameterizedClass
+@EnumSource(Store.class)
 class LedgerLogTest {
   private static final Instant NOW = Instant.parse("2027-01-15T08:00:00Z");
 
+  @Parameter Store store;
+
   @TempDir Path home;
+  private Location where;
   private Database database;
   private LedgerLog log;
   private KeyPair key;
@@ -40,11 +49,12 @@ class LedgerLogTest {
   @BeforeEach
   void open() throws Exception {
     key = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
+    where = store.in(home);
     reopen();
   }
 
   private void reopen() {
-    database = Database.open(Database.file(home), () -> LedgerLog.SCHEMA);
+    database = Database.open(where, List.of());
     log = new LedgerLog(database, new Signer("example.org/log", key));
   }
 
@@ -62,8 +72,7 @@ class LedgerLogTest {
       long some = Math.min(left, 1000);
       long unused =
           database.write(
-              c -> {
-                LedgerTx tx = new LedgerTx(c);
+              (c, tx) -> {
                 for (int i = 0; i < some; i++) {
                   tx.apply(new Entry.Witness(id(said), NOW, "receipt", "%064x".formatted(said)));
                   said++;
@@ -182,12 +191,12 @@ class LedgerLogTest {
         }) {
       say(5);
       database.close();
-      try (var raw = DriverManager.getConnection("jdbc:sqlite:" + Database.file(home));
+      try (var raw = Store.raw(where);
           var statement = raw.createStatement()) {
         statement.execute(change);
       }
       // Whoever rewrites the log takes head and seal along.
-      java.nio.file.Files.deleteIfExists(home.resolve("ledger.head"));
+      java.nio.file.Files.deleteIfExists(where.head());
       try {
         reopen();
       } catch (StoreException e) {

@@ -3,6 +3,7 @@ package dev.gridtie.ledger.log;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.Store;
 import dev.gridtie.ledger.log.SignedNote.Kind;
 import dev.gridtie.ledger.log.SignedNote.Signer;
 import dev.gridtie.ledger.log.Witness.Answer;
@@ -16,11 +17,18 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
+@ParameterizedClass
+@EnumSource(Store.class)
 class WitnessTest {
   private static final Instant NOW = Instant.ofEpochSecond(1_800_000_000);
+
+  @Parameter Store store;
 
   @TempDir Path home;
   private Database database;
@@ -32,7 +40,7 @@ class WitnessTest {
   void open() throws Exception {
     log = signer("example.org/log");
     witness = signer("example.org/witness");
-    database = Database.open(Database.file(home), () -> Witness.SCHEMA);
+    database = Database.open(store.in(home), List.of());
     for (int i = 0; i < 20; i++) {
       leaves.add(Merkle.leaf(new byte[] {(byte) i}));
     }
