@@ -207,7 +207,7 @@ final class BenchCommand {
     private static String key(Path directory) throws IOException {
       Home home = new Home(directory.resolve("home"));
       home.create();
-      try (KeyStore store = KeyStore.open(KeyStore.file(home.path()))) {
+      try (KeyStore store = KeyStore.open(home.ledger())) {
         ApiKey.Fresh fresh =
             ApiKey.create("bench", KeyLimits.NONE, java.time.Instant.now(), new SecureRandom());
         boolean unused = store.add(fresh.key());

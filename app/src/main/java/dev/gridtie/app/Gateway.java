@@ -34,6 +34,7 @@ import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.route.Affinity;
 import dev.gridtie.gateway.route.Router;
 import dev.gridtie.gateway.till.GatewayTables;
+import dev.gridtie.gateway.till.Presence;
 import dev.gridtie.gateway.watch.AccessLog;
 import dev.gridtie.gateway.watch.Aside;
 import dev.gridtie.gateway.watch.Metrics;
@@ -149,10 +150,12 @@ final class Gateway implements AutoCloseable {
     opened(log);
     SecureRandom random = new SecureRandom();
     Relay relay = new Relay(vertx, random, new HedgeBudget(config.hedgePercent()));
+    Presence presence = opened(new Presence(database, random, System::nanoTime));
     PaymentDesk desk =
         new PaymentDesk(
             new DeskParts(
                 database,
+                presence,
                 offers,
                 facilitator,
                 new Exposure(config.exposureCaps()),
@@ -163,13 +166,13 @@ final class Gateway implements AutoCloseable {
                 Duration.ofHours(config.limitsOrDefault().answersKeptHours())));
     desk.start();
     opened(desk);
-    KeyBook keys = opened(new KeyBook(KeyStore.open(KeyStore.file(home.path())), CLOCK));
+    KeyBook keys = opened(new KeyBook(KeyStore.open(home.ledger()), database, presence, CLOCK));
     database.read(
         connection -> {
           UsageStore.forEach(connection, keys::replay);
           return true;
         });
-    UsageLog usage = opened(new UsageLog(database));
+    UsageLog usage = opened(new UsageLog(database, keys));
     Metrics metrics = new Metrics(catalog);
     Watch watch = watch(config, home, metrics);
     GatewayConfig.Limits l = config.limitsOrDefault();

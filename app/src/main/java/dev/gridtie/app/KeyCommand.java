@@ -42,7 +42,7 @@ import picocli.CommandLine.Parameters;
 final class KeyCommand {
   private static KeyStore open(Main.HomeOption home) throws IOException {
     home.get().create();
-    return KeyStore.open(KeyStore.file(home.get().path()));
+    return KeyStore.open(home.get().ledger());
   }
 
   /** {@code gridtie key create}. */

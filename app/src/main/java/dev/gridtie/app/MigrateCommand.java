@@ -1,5 +1,6 @@
 package dev.gridtie.app;
 
+import dev.gridtie.gateway.account.KeyStore;
 import dev.gridtie.gateway.till.GatewayTables;
 import dev.gridtie.ledger.Copy;
 import dev.gridtie.ledger.Location;
@@ -78,6 +79,10 @@ final class MigrateCommand implements Callable<Integer> {
     Verifier.Report.Sound sound =
         Copy.copy(from, to, List.of(GatewayTables.MIGRATIONS), progress::show);
     progress.end();
+    try (KeyStore before = KeyStore.open(from);
+        KeyStore after = KeyStore.open(to)) {
+      before.all().forEach(after::add);
+    }
     if (at == null) {
       Files.move(LedgerAt.file(path), path.resolve("ledger.yaml.before"));
     } else {

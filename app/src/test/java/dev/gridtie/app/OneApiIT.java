@@ -67,8 +67,8 @@ class OneApiIT {
     http.close();
   }
 
-  private String key(String name, KeyLimits limits) {
-    try (KeyStore store = KeyStore.open(KeyStore.file(home.path()))) {
+  private String key(String name, KeyLimits limits) throws IOException {
+    try (KeyStore store = KeyStore.open(home.ledger())) {
       ApiKey.Fresh fresh = ApiKey.create(name, limits, Instant.now(), new SecureRandom());
       store.add(fresh.key());
       return fresh.secret().reveal();
@@ -559,7 +559,7 @@ class OneApiIT {
     assertThat(
             http.send(request("one", "", mine), HttpResponse.BodyHandlers.ofString()).statusCode())
         .isEqualTo(200);
-    try (KeyStore store = KeyStore.open(KeyStore.file(home.path()))) {
+    try (KeyStore store = KeyStore.open(home.ledger())) {
       assertThat(store.revoke("mine")).isTrue();
     }
     TestGateway.eventually(

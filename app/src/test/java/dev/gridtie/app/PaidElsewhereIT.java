@@ -249,7 +249,7 @@ class PaidElsewhereIT {
         """
             .formatted(world.url));
     String key;
-    try (KeyStore store = KeyStore.open(KeyStore.file(home.path()))) {
+    try (KeyStore store = KeyStore.open(home.ledger())) {
       ApiKey.Fresh fresh =
           ApiKey.create("reader", KeyLimits.NONE, Instant.now(), new SecureRandom());
       store.add(fresh.key());

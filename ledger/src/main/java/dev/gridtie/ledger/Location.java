@@ -2,6 +2,9 @@ package dev.gridtie.ledger;
 
 import dev.gridtie.base.Secret;
 import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.SQLException;
 
 /** Where a ledger is kept. */
 public sealed interface Location {
@@ -29,6 +32,11 @@ public sealed interface Location {
    * @param head in a home of this process alone
    */
   record OnPostgres(String url, String user, Secret password, Path head) implements Location {
+    /** A connection of one's own, in autocommit. */
+    public Connection connect() throws SQLException {
+      return DriverManager.getConnection(url, PostgresEngine.properties(this));
+    }
+
     @Override
     public String toString() {
       int query = url.indexOf('?'); // a careless one has the password in it

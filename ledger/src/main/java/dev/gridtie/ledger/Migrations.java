@@ -33,7 +33,8 @@ public record Migrations(String name, String folder) {
           "strict", "",
           "keyed", "");
 
-  void runOn(Location where) {
+  /** Runs what was not run yet. */
+  public void runOn(Location where) {
     FluentConfiguration flyway =
         switch (where) {
           case Location.OnFile file ->

@@ -124,7 +124,7 @@ final class PostgresEngine implements Engine {
     return new HikariDataSource(config);
   }
 
-  private static Properties properties(Location.OnPostgres where) {
+  static Properties properties(Location.OnPostgres where) {
     Properties properties = new Properties();
     PGProperty.USER.set(properties, where.user());
     PGProperty.PASSWORD.set(properties, where.password().reveal());

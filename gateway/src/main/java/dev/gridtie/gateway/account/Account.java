@@ -1,6 +1,7 @@
 package dev.gridtie.gateway.account;
 
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
 import java.time.DayOfWeek;
@@ -9,10 +10,14 @@ import java.time.InstantSource;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.time.temporal.TemporalAdjusters;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.IntSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A key in use: what it has spent and what is held, so that fifty requests at once cannot spend
@@ -24,12 +29,30 @@ public final class Account {
   private volatile ApiKey key;
   private Bucket requests;
   private Bucket tokens;
+  private int sharedBy;
 
-  Account(ApiKey key, InstantSource clock) {
+  /** Where other gateways spend of the same limits; else null. */
+  private final @Nullable Leases leases;
+
+  private final IntSupplier gateways;
+
+  /**
+   * @param leases where other gateways spend of the same limits
+   * @param gateways how many share a key's rates
+   */
+  Account(ApiKey key, InstantSource clock, @Nullable Leases leases, IntSupplier gateways) {
     this.key = key;
+    this.leases = leases;
+    this.gateways = gateways;
     this.clock = clock;
-    this.requests = new Bucket(key.limits().requestsPerMinute(), clock);
-    this.tokens = new Bucket(key.limits().tokensPerMinute(), clock);
+    this.requests = new Bucket(share(key.limits().requestsPerMinute()), clock);
+    this.tokens = new Bucket(share(key.limits().tokensPerMinute()), clock);
+  }
+
+  /** This gateway's part of a rate that all of them share. */
+  private int share(int perMinute) {
+    sharedBy = gateways.getAsInt();
+    return perMinute == 0 ? 0 : Math.max(1, perMinute / sharedBy);
   }
 
   public ApiKey key() {
@@ -37,9 +60,9 @@ public final class Account {
   }
 
   synchronized void update(ApiKey newKey) {
-    if (!newKey.limits().equals(key.limits())) {
-      requests = new Bucket(newKey.limits().requestsPerMinute(), clock);
-      tokens = new Bucket(newKey.limits().tokensPerMinute(), clock);
+    if (!newKey.limits().equals(key.limits()) || gateways.getAsInt() != sharedBy) {
+      requests = new Bucket(share(newKey.limits().requestsPerMinute()), clock);
+      tokens = new Bucket(share(newKey.limits().tokensPerMinute()), clock);
     }
     key = newKey;
   }
@@ -50,9 +73,19 @@ public final class Account {
     private final String model;
     private final Map<String, PicoUsd> places;
     private final long tokensTaken;
+
+    /** Of limits that other gateways spend of too: what was taken of each. */
+    private final Map<String, PicoUsd> leased;
+
     private boolean over;
 
-    private Hold(PicoUsd amount, String model, Map<String, PicoUsd> places, long tokensTaken) {
+    private Hold(
+        PicoUsd amount,
+        String model,
+        Map<String, PicoUsd> places,
+        long tokensTaken,
+        Map<String, PicoUsd> leased) {
+      this.leased = leased;
       this.amount = amount;
       this.model = model;
       this.places = places;
@@ -90,8 +123,38 @@ public final class Account {
           Spending.Sum sum = spending.place(place);
           sum.spent = sum.spent.plus(cost);
         }
+        endLease(this, cost, answered);
         tokens.take(actualTokens - tokensTaken);
       }
+    }
+  }
+
+  private void endLease(Hold hold, PicoUsd cost, Set<String> answered) {
+    if (leases == null) {
+      return;
+    }
+    hold.leased.forEach(
+        (scope, taken) -> {
+          leases.subtract(scope, taken);
+          boolean elsewhere =
+              scope.startsWith("place:") && !answered.contains(scope.substring("place:".length()));
+          if (!elsewhere) {
+            leases.add(scope, cost);
+          }
+        });
+  }
+
+  /** A request's cost stands in the database. */
+  synchronized void posted(UsageRow row) {
+    if (leases != null) {
+      leases.posted(row);
+    }
+  }
+
+  /** Lets other gateways have what is not needed here. */
+  synchronized void giveBack() {
+    if (leases != null) {
+      leases.giveBack(key.id());
     }
   }
 
@@ -129,9 +192,20 @@ public final class Account {
     if (!tokens.allows(tokensExpected)) {
       return Outcome.refused(rate("tokens", key.limits().tokensPerMinute(), tokens));
     }
-    Optional<ApiError> over = overLimit(bound, model, places);
+    Map<String, Budgets.Ask> asks =
+        leases == null ? Map.of() : Leases.asks(key.limits(), today(), bound, model, places);
+    Optional<ApiError> over =
+        leases == null ? overLimit(bound, model, places) : overLease(leases, asks, bound);
     if (over.isPresent()) {
       return Outcome.refused(over.get());
+    }
+    Map<String, PicoUsd> leased = new LinkedHashMap<>();
+    if (leases != null) {
+      asks.forEach(
+          (scope, ask) -> {
+            leases.add(scope, ask.needed());
+            leased.put(scope, ask.needed());
+          });
     }
     requests.take(1);
     tokens.take(tokensExpected);
@@ -142,7 +216,27 @@ public final class Account {
       Spending.Sum sum = spending.place(place.getKey());
       sum.held = sum.held.plus(place.getValue());
     }
-    return Outcome.ok(new Hold(bound, model, places, tokensExpected));
+    return Outcome.ok(new Hold(bound, model, places, tokensExpected, leased));
+  }
+
+  private Optional<ApiError> overLease(Leases all, Map<String, Budgets.Ask> asks, PicoUsd bound) {
+    try {
+      return all.reserve(key.id(), asks)
+          .map(
+              refused ->
+                  overLimit(
+                      bound,
+                      "limit (" + refused.scope() + ")",
+                      refused.left(),
+                      Objects.requireNonNull(asks.get(refused.scope())).limit()));
+    } catch (StoreException e) {
+      return Optional.of(
+          ApiError.of(
+              ApiError.Kind.UNAVAILABLE,
+              "ledger_unavailable",
+              "What this key may spend cannot be looked up now. Nothing was charged; try again"
+                  + " soon."));
+    }
   }
 
   private Optional<ApiError> overLimit(PicoUsd bound, String model, Map<String, PicoUsd> places) {
@@ -181,23 +275,32 @@ public final class Account {
         limit.get().compareTo(sum.committed()) <= 0
             ? PicoUsd.ZERO
             : limit.get().minus(sum.committed());
-    return Optional.of(
-        ApiError.of(
-            ApiError.Kind.PAYMENT_REQUIRED,
-            "key_limit_reached",
-            "This request can cost up to "
-                + bound
-                + ", and the key's "
-                + what
-                + " leaves "
-                + left
-                + " of "
-                + limit.get()
-                + ". Ask for fewer max_tokens, wait for what is running, or raise the limit."));
+    return Optional.of(overLimit(bound, what, left, limit.get()));
+  }
+
+  private static ApiError overLimit(PicoUsd bound, String what, PicoUsd left, PicoUsd limit) {
+    return ApiError.of(
+        ApiError.Kind.PAYMENT_REQUIRED,
+        "key_limit_reached",
+        "This request can cost up to "
+            + bound
+            + ", and the key's "
+            + what
+            + " leaves "
+            + left
+            + " of "
+            + limit
+            + ". Ask for fewer max_tokens, wait for what is running, or raise the limit.");
   }
 
   /** Whether the limits of all these places leave enough. */
   public synchronized boolean allows(Set<String> places, PicoUsd bound) {
+    if (leases != null) {
+      Map<String, PicoUsd> bounds = new LinkedHashMap<>();
+      places.stream().filter(key.limits().places()::containsKey).forEach(p -> bounds.put(p, bound));
+      Map<String, Budgets.Ask> asks = Leases.placesOnly(key.limits(), bounds);
+      return asks.isEmpty() || overLease(leases, asks, bound).isEmpty();
+    }
     return places.stream()
         .allMatch(
             p ->

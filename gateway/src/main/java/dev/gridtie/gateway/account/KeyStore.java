@@ -1,6 +1,8 @@
 package dev.gridtie.gateway.account;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.gateway.till.GatewayTables;
+import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.StoreException;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -13,45 +15,73 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The keys in a home, in a file of their own, so that the command line can make and revoke them
+ * The keys of a home, apart from the ledger, so that the command line can make and revoke them
  * while a gateway runs. Used by one thread at a time.
  */
 public final class KeyStore implements AutoCloseable {
   /** How many keys one home may hold. */
   public static final int KEYS_MAX = 100_000;
 
-  private final Connection connection;
+  private final Location where;
+  private @Nullable Connection connection;
 
-  private KeyStore(Connection connection) {
-    this.connection = connection;
+  private KeyStore(Location where) {
+    this.where = where;
   }
 
-  public static Path file(Path home) {
-    return home.resolve("accounts.db");
+  private static Path file(Location.OnFile ledger) {
+    return ledger.file().resolveSibling("accounts.db");
   }
 
   /**
-   * Opens the file, creating it where it is missing.
+   * Opens the keys that belong to a ledger, making their table where it is missing: a file beside a
+   * ledger in a file, a table beside one on PostgreSQL.
    *
-   * @throws StoreException where it cannot be opened
+   * @throws StoreException where they cannot be opened
    */
-  public static KeyStore open(Path file) {
+  public static KeyStore open(Location ledger) {
+    KeyStore store = new KeyStore(ledger);
     try {
-      Connection connection = DriverManager.getConnection("jdbc:sqlite:" + file);
-      try (Statement statement = connection.createStatement()) {
-        statement.execute("PRAGMA busy_timeout = 5000");
-        statement.execute("PRAGMA journal_mode = WAL");
-        statement.execute("PRAGMA synchronous = FULL");
-        statement.execute(
-            "CREATE TABLE IF NOT EXISTS key (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, hash TEXT NOT NULL UNIQUE,"
-                + " label TEXT NOT NULL, limits TEXT NOT NULL, created INTEGER NOT NULL, revoked INTEGER NOT NULL) STRICT");
+      if (ledger instanceof Location.OnPostgres) {
+        GatewayTables.MIGRATIONS.runOn(ledger);
       }
-      return new KeyStore(connection);
+      Connection unused = store.connection();
+      return store;
     } catch (SQLException e) {
-      throw new StoreException("the keys in " + file + " cannot be opened", e);
+      throw new StoreException("the keys beside " + ledger + " cannot be opened", e);
     }
+  }
+
+  private Connection connection() throws SQLException {
+    Connection known = connection;
+    if (known != null && !known.isClosed()) {
+      return known;
+    }
+    Connection fresh =
+        switch (where) {
+          case Location.OnPostgres postgres -> postgres.connect();
+          case Location.OnFile ledger -> {
+            Connection opened = DriverManager.getConnection("jdbc:sqlite:" + file(ledger));
+            try (Statement statement = opened.createStatement()) {
+              statement.execute("PRAGMA busy_timeout = 5000");
+              statement.execute("PRAGMA journal_mode = WAL");
+              statement.execute("PRAGMA synchronous = FULL");
+              statement.execute(
+                  "CREATE TABLE IF NOT EXISTS key (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, hash TEXT NOT NULL UNIQUE,"
+                      + " label TEXT NOT NULL, limits TEXT NOT NULL, created INTEGER NOT NULL, revoked INTEGER NOT NULL) STRICT");
+            }
+            yield opened;
+          }
+        };
+    connection = fresh;
+    return fresh;
+  }
+
+  private String table() {
+    return where instanceof Location.OnPostgres ? "api_key" : "key";
   }
 
   /**
@@ -61,8 +91,12 @@ public final class KeyStore implements AutoCloseable {
    */
   public boolean add(ApiKey key) {
     try (PreparedStatement insert =
-        connection.prepareStatement(
-            "INSERT OR IGNORE INTO key (id, name, hash, label, limits, created, revoked) VALUES (?, ?, ?, ?, ?, ?, 0)")) {
+        connection()
+            .prepareStatement(
+                "INSERT INTO "
+                    + table()
+                    + " (id, name, hash, label, limits, created, revoked)"
+                    + " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")) {
       if (all().size() >= KEYS_MAX) {
         throw new StoreException(
             "there are " + KEYS_MAX + " keys already", new SQLException("full"));
@@ -73,6 +107,7 @@ public final class KeyStore implements AutoCloseable {
       insert.setString(4, key.label());
       insert.setString(5, Json.write(key.limits().toJson()));
       insert.setLong(6, key.created().toEpochMilli());
+      insert.setInt(7, key.revoked() ? 1 : 0);
       return insert.executeUpdate() == 1;
     } catch (SQLException e) {
       throw failed(e);
@@ -82,8 +117,11 @@ public final class KeyStore implements AutoCloseable {
   /** Revokes a key by its name or id; whether there was one to revoke. */
   public boolean revoke(String nameOrId) {
     try (PreparedStatement update =
-        connection.prepareStatement(
-            "UPDATE key SET revoked = 1 WHERE (name = ? OR id = ?) AND revoked = 0")) {
+        connection()
+            .prepareStatement(
+                "UPDATE "
+                    + table()
+                    + " SET revoked = 1 WHERE (name = ? OR id = ?) AND revoked = 0")) {
       update.setString(1, nameOrId);
       update.setString(2, nameOrId);
       return update.executeUpdate() == 1;
@@ -100,8 +138,8 @@ public final class KeyStore implements AutoCloseable {
 
   public List<ApiKey> all() {
     List<ApiKey> keys = new ArrayList<>();
-    try (Statement select = connection.createStatement();
-        ResultSet row = select.executeQuery("SELECT * FROM key ORDER BY created, id")) {
+    try (Statement select = connection().createStatement();
+        ResultSet row = select.executeQuery("SELECT * FROM " + table() + " ORDER BY created, id")) {
       while (row.next()) {
         keys.add(
             new ApiKey(
@@ -119,26 +157,38 @@ public final class KeyStore implements AutoCloseable {
     }
   }
 
-  /** A number that changes whenever another process has changed the file. */
+  /** A number that changes whenever another process has changed the keys. */
   long version() {
-    try (Statement select = connection.createStatement();
-        ResultSet row = select.executeQuery("PRAGMA data_version")) {
+    String changes = // each key is added once and revoked once
+        where instanceof Location.OnPostgres
+            ? "SELECT count(*) + coalesce(sum(revoked), 0) FROM api_key"
+            : "PRAGMA data_version";
+    try (Statement select = connection().createStatement();
+        ResultSet row = select.executeQuery(changes)) {
       return row.next() ? row.getLong(1) : 0;
     } catch (SQLException e) {
       throw failed(e);
     }
   }
 
-  private static StoreException failed(SQLException e) {
+  /** A connection that has failed is made again by whoever comes next. */
+  private StoreException failed(SQLException e) {
+    if (where instanceof Location.OnPostgres) {
+      close();
+      connection = null;
+    }
     return new StoreException("the keys cannot be read or written: " + e.getMessage(), e);
   }
 
   @Override
   public void close() {
-    try {
-      connection.close();
-    } catch (SQLException e) {
-      throw failed(e);
+    Connection known = connection;
+    if (known != null) {
+      try {
+        known.close();
+      } catch (SQLException e) {
+        // What was acknowledged is written.
+      }
     }
   }
 }

@@ -12,6 +12,7 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -40,13 +41,18 @@ public final class UsageLog implements AutoCloseable {
   private static final Duration RETRY = Duration.ofMillis(500);
 
   private final Database database;
+  private final KeyBook keys;
   private final BlockingQueue<UsageRow> waiting = new ArrayBlockingQueue<>(WAITING_MAX);
   private final Thread thread;
   private volatile boolean closed;
   private volatile boolean failing;
 
-  public UsageLog(Database database) {
+  /**
+   * @param keys whose charges they are
+   */
+  public UsageLog(Database database, KeyBook keys) {
     this.database = database;
+    this.keys = keys;
     this.thread = Thread.ofPlatform().name("usage-writer").daemon(true).start(this::run);
   }
 
@@ -110,8 +116,13 @@ public final class UsageLog implements AutoCloseable {
               for (UsageRow row : batch) {
                 write(c, log, row);
               }
+              Optional<Budgets> budgets = keys.budgets();
+              if (budgets.isPresent()) {
+                budgets.get().post(c, batch);
+              }
               return batch.size();
             });
+    keys.posted(batch);
   }
 
   private static void write(Connection c, LedgerTx log, UsageRow row)

@@ -57,6 +57,18 @@ public final class UsageStore {
     }
   }
 
+  /** Reads a key's rows. */
+  static void forEach(Connection c, String keyId, Reader reader) throws SQLException {
+    try (PreparedStatement select = c.prepareStatement("SELECT * FROM usage WHERE key_id = ?")) {
+      select.setString(1, keyId);
+      try (ResultSet row = select.executeQuery()) {
+        while (row.next()) {
+          reader.row(read(row));
+        }
+      }
+    }
+  }
+
   public static Optional<UsageRow> find(Connection c, String id) throws SQLException {
     try (PreparedStatement select = c.prepareStatement("SELECT * FROM usage WHERE id = ?")) {
       select.setString(1, id);

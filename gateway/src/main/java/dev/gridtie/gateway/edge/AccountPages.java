@@ -3,6 +3,7 @@ package dev.gridtie.gateway.edge;
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.account.Account;
+import dev.gridtie.gateway.account.KeyBook;
 import dev.gridtie.gateway.account.KeyLimits;
 import dev.gridtie.gateway.account.UsageRow;
 import dev.gridtie.gateway.account.UsageStore;
@@ -14,9 +15,11 @@ import tools.jackson.databind.node.ObjectNode;
 /** What a key's holder may see of it, in OpenRouter's form. Dollars are JSON numbers, exactly. */
 final class AccountPages {
   private final Database database;
+  private final KeyBook keys;
 
-  AccountPages(Database database) {
+  AccountPages(Database database, KeyBook keys) {
     this.database = database;
+    this.keys = keys;
   }
 
   private static BigDecimal dollars(PicoUsd amount) {
@@ -24,9 +27,9 @@ final class AccountPages {
   }
 
   /** {@code GET /key}. */
-  static ObjectNode key(Account account) {
+  ObjectNode key(Account account) {
     KeyLimits limits = account.key().limits();
-    Account.Spent spent = account.spent();
+    Account.Spent spent = keys.spent(account);
     ObjectNode json = Json.object();
     ObjectNode data = json.putObject("data");
     data.put("label", account.key().label());
@@ -66,10 +69,10 @@ final class AccountPages {
   }
 
   /** {@code GET /credits}. */
-  static ObjectNode credits(Account account) {
+  ObjectNode credits(Account account) {
     ObjectNode json = Json.object();
     ObjectNode data = json.putObject("data");
-    PicoUsd spent = account.spent().total();
+    PicoUsd spent = keys.spent(account).total();
     data.put("total_credits", dollars(account.key().limits().total().orElse(spent)));
     data.put("total_usage", dollars(spent));
     return json;

@@ -93,7 +93,7 @@ public final class EdgeServer implements AutoCloseable {
     this.origins = origins;
     this.services = services;
     this.listings = new Listings(services.catalog());
-    this.accounts = new AccountPages(services.database());
+    this.accounts = new AccountPages(services.database(), services.keys());
     this.limits = limits;
     this.health = Map.copyOf(health);
     this.concurrent = new Semaphore(limits.concurrentMax());
@@ -361,8 +361,8 @@ public final class EdgeServer implements AutoCloseable {
     switch (path) {
       case "/models" -> get(request, reply, r -> r.sendQuietly(200, listings.openRouter()));
       case "/providers" -> get(request, reply, r -> r.sendQuietly(200, listings.providers()));
-      case "/key", "/auth/key" -> account(request, reply, a -> Optional.of(AccountPages.key(a)));
-      case "/credits" -> account(request, reply, a -> Optional.of(AccountPages.credits(a)));
+      case "/key", "/auth/key" -> account(request, reply, a -> Optional.of(accounts.key(a)));
+      case "/credits" -> account(request, reply, a -> Optional.of(accounts.credits(a)));
       case "/generation" ->
           account(
               request, reply, a -> accounts.generation(a, String.valueOf(request.getParam("id"))));

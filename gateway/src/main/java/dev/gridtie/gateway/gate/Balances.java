@@ -38,7 +38,7 @@ final class Balances {
         (c, log) -> {
           Optional<PaymentRecord> found = PaymentStore.find(c, key);
           if (found.isPresent()) {
-            return found;
+            return parts.isBusyElsewhere(c, found.get()) ? Optional.empty() : found;
           }
           for (Offers.Offer offer : parts.offers().prepaidOn(signIn.chainId())) {
             PaymentRequirements asked = offer.requirements(order.quote());
@@ -52,7 +52,8 @@ final class Balances {
                       signIn.account(),
                       asked,
                       Charging.answerId(key),
-                      parts.seed(order));
+                      parts.seed(order),
+                      parts.presence().id());
               // Held at once: what is under way cannot be spent twice.
               return Optional.of(charging.hold(c, log, record));
             }

@@ -2,9 +2,12 @@ package dev.gridtie.gateway.gate;
 
 import dev.gridtie.gateway.receipts.ReceiptSigner;
 import dev.gridtie.gateway.relay.Relay;
+import dev.gridtie.gateway.till.Presence;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.x402.facilitator.PaymentScheme;
+import java.sql.Connection;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
@@ -18,6 +21,7 @@ import org.jspecify.annotations.Nullable;
  */
 public record DeskParts(
     Database database,
+    Presence presence,
     Offers offers,
     PaymentScheme scheme,
     Exposure exposure,
@@ -37,6 +41,11 @@ public record DeskParts(
           PaymentStore.save(c, record, now());
           return record;
         });
+  }
+
+  /** Whether another gateway works on a payment, or has still to see what became of it. */
+  boolean isBusyElsewhere(Connection c, PaymentRecord record) throws SQLException {
+    return record.isOpen() && presence.isAliveElsewhere(c, record.owner());
   }
 
   /** The seed that the request names, or one of ours. */

@@ -102,7 +102,7 @@ final class Giving {
     }
     Optional<PaymentRecord> record = PaymentStore.find(c, paymentKey);
     return record.isEmpty()
-        || record.get().state().isFree()
+        || (record.get().state().isFree() && !parts.isBusyElsewhere(c, record.get()))
         || (record.get().state() == PaymentState.SETTLED
             && PaymentStore.answer(c, paymentKey).isEmpty());
   }

@@ -49,6 +49,11 @@ public final class PaymentDesk implements AutoCloseable {
   private static final int ADMISSION_ATTEMPTS = 3;
 
   private static final Duration ADMISSION_PATIENCE = Duration.ofSeconds(30);
+
+  /** How often, and how long apart, a payment is looked at that another gateway works on. */
+  private static final int ELSEWHERE_ATTEMPTS = 150;
+
+  private static final Duration ELSEWHERE_PAUSE = Duration.ofMillis(200);
   private static final Duration CLOSING_PATIENCE = Duration.ofSeconds(3);
 
   private final DeskParts parts;
@@ -274,7 +279,12 @@ public final class PaymentDesk implements AutoCloseable {
       PaymentPayload payment,
       PaymentRequirements requirements) {
     try {
-      PaymentRecord record = claim(ticket, order, payer, payment, requirements);
+      Optional<PaymentRecord> claimed = claimInTurn(ticket, order, payer, payment, requirements);
+      if (claimed.isEmpty()) {
+        ticket.shut(Refusals.pending(), null);
+        return;
+      }
+      PaymentRecord record = claimed.get();
       switch (record.state()) {
         case CLAIMED -> verifyAndSettle(ticket, order, record);
         case SETTLED -> {
@@ -288,7 +298,8 @@ public final class PaymentDesk implements AutoCloseable {
         case SETTLING, UNKNOWN -> {
           PaymentRecord known = recovery.reconcile(record);
           if (known.reason().equals(Channels.DEPOSITED)) {
-            verifyAndSettle(ticket, order, claim(ticket, order, payer, payment, requirements));
+            verifyAndSettle(
+                ticket, order, claim(ticket, order, payer, payment, requirements).orElseThrow());
           } else {
             serveReconciled(ticket, order, known);
           }
@@ -312,11 +323,29 @@ public final class PaymentDesk implements AutoCloseable {
     }
   }
 
+  /** Claims a payment once no other gateway works on it; empty where one does for too long. */
+  private Optional<PaymentRecord> claimInTurn(
+      Ticket ticket,
+      Order order,
+      String payer,
+      PaymentPayload payment,
+      PaymentRequirements requirements)
+      throws InterruptedException {
+    for (int i = 0; i < ELSEWHERE_ATTEMPTS && ticket.hasReaders(); i++) {
+      Optional<PaymentRecord> claimed = claim(ticket, order, payer, payment, requirements);
+      if (claimed.isPresent()) {
+        return claimed;
+      }
+      Thread.sleep(ELSEWHERE_PAUSE);
+    }
+    return Optional.empty();
+  }
+
   /**
    * Writes the claim down, or finds what stands there: settled or unknown payments are never
-   * claimed anew.
+   * claimed anew. Empty where another gateway works on it.
    */
-  private PaymentRecord claim(
+  private Optional<PaymentRecord> claim(
       Ticket ticket,
       Order order,
       String payer,
@@ -325,15 +354,22 @@ public final class PaymentDesk implements AutoCloseable {
     return parts.write(
         (c, log) -> {
           Optional<PaymentRecord> found = PaymentStore.find(c, ticket.key);
-          if (found.isPresent() && !found.get().state().isFree()) {
-            return found.get();
+          if (found.isPresent() && parts.isBusyElsewhere(c, found.get())) {
+            return Optional.empty();
+          }
+          String us = parts.presence().id();
+          if (found.isPresent()) {
+            PaymentRecord ours = PaymentStore.take(c, found.get(), us);
+            if (!ours.state().isFree()) {
+              return Optional.of(ours);
+            }
           }
           long seed = parts.seed(order);
           PaymentRecord record =
               PaymentRecord.claimed(
-                  ticket, payer, payment, requirements, Charging.answerId(ticket.key), seed);
+                  ticket, payer, payment, requirements, Charging.answerId(ticket.key), seed, us);
           PaymentStore.save(c, record, parts.now());
-          return record;
+          return Optional.of(record);
         });
   }
 
@@ -482,7 +518,9 @@ public final class PaymentDesk implements AutoCloseable {
       return false;
     }
     try {
-      parts.database().read(c -> PaymentStore.find(c, key)).ifPresent(work::with);
+      Optional<PaymentRecord> found = parts.database().read(c -> PaymentStore.find(c, key));
+      // One that another gateway has come to look after is none of ours any more.
+      found.filter(p -> p.owner().equals(parts.presence().id())).ifPresent(work::with);
       return true;
     } finally {
       live.remove(key);

@@ -22,6 +22,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param attempts how often an answer was begun
  * @param holding whether money of it is held for an answer
  * @param reason why it failed, a stable code, or empty
+ * @param owner the gateway that works on it, or did last
  */
 record PaymentRecord(
     String key,
@@ -37,7 +38,8 @@ record PaymentRecord(
     long seed,
     int attempts,
     boolean holding,
-    String reason) {
+    String reason,
+    String owner) {
 
   /** Somebody sent it, with the request of this ticket. */
   static PaymentRecord claimed(
@@ -46,7 +48,8 @@ record PaymentRecord(
       PaymentPayload payment,
       PaymentRequirements requirements,
       String requestId,
-      long seed) {
+      long seed,
+      String owner) {
     return new PaymentRecord(
         ticket.key,
         PaymentState.CLAIMED,
@@ -61,7 +64,8 @@ record PaymentRecord(
         seed,
         0,
         false,
-        "");
+        "",
+        owner);
   }
 
   /** What a signed-in wallet pays from its balance: nothing moves on a chain for it. */
@@ -72,7 +76,8 @@ record PaymentRecord(
       String payer,
       PaymentRequirements asked,
       String requestId,
-      long seed) {
+      long seed,
+      String owner) {
     ObjectNode message =
         PaymentPayload.v2(Json.object().put("balance", payer), Json.array(), asked.toJson());
     PaymentRequirements balance =
@@ -104,11 +109,41 @@ record PaymentRecord(
         seed,
         0,
         false,
-        "");
+        "",
+        owner);
   }
 
   /** In place of a scheme's name, where a balance pays. */
   static final String BALANCE = "balance";
+
+  /** Whether somebody works on it, or has still to see what became of it. */
+  boolean isOpen() {
+    return holding
+        || switch (state) {
+          case CLAIMED, VERIFIED, SETTLING, UNKNOWN -> true;
+          case SETTLED, FAILED -> false;
+        };
+  }
+
+  /** Another gateway works on it now. */
+  PaymentRecord ownedBy(String newOwner) {
+    return new PaymentRecord(
+        key,
+        state,
+        fingerprint,
+        signature,
+        payer,
+        payment,
+        requirements,
+        sent,
+        transaction,
+        requestId,
+        seed,
+        attempts,
+        holding,
+        reason,
+        newOwner);
+  }
 
   /** Whether it is paid from a balance. */
   boolean isBalance() {
@@ -145,7 +180,8 @@ record PaymentRecord(
         seed,
         attempts,
         holding,
-        reason);
+        reason,
+        owner);
   }
 
   /** The money has moved, by this transaction. */
@@ -188,6 +224,7 @@ record PaymentRecord(
         seed,
         newAttempts,
         newHolding,
-        newReason);
+        newReason,
+        owner);
   }
 }

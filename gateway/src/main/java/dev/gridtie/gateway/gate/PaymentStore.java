@@ -2,6 +2,7 @@ package dev.gridtie.gateway.gate;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.ledger.StoreException;
 import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
@@ -70,13 +71,14 @@ public final class PaymentStore {
     return found;
   }
 
-  /** The latest settled payments. */
-  static List<PaymentRecord> lastSettled(Connection c, int most) throws SQLException {
+  /** A gateway's latest settled payments. */
+  static List<PaymentRecord> lastSettled(Connection c, String owner, int most) throws SQLException {
     List<PaymentRecord> found = new ArrayList<>();
     try (PreparedStatement select =
         c.prepareStatement(
-            "SELECT * FROM payment WHERE state = 'SETTLED' ORDER BY updated DESC LIMIT ?")) {
-      select.setInt(1, most);
+            "SELECT * FROM payment WHERE state = 'SETTLED' AND owner = ? ORDER BY updated DESC LIMIT ?")) {
+      select.setString(1, owner);
+      select.setInt(2, most);
       readAll(select, found);
     }
     return found;
@@ -86,15 +88,16 @@ public final class PaymentStore {
   record SettledAt(String key, Instant at) {}
 
   /** Settled payments last written from one instant until before another, the oldest first. */
-  static List<SettledAt> settled(Connection c, Instant from, Instant until, int most)
+  static List<SettledAt> settled(Connection c, String owner, Instant from, Instant until, int most)
       throws SQLException {
     try (PreparedStatement select =
         c.prepareStatement(
-            "SELECT key, updated FROM payment WHERE state = 'SETTLED' AND updated >= ? AND updated < ?"
+            "SELECT key, updated FROM payment WHERE state = 'SETTLED' AND owner = ? AND updated >= ? AND updated < ?"
                 + " ORDER BY updated LIMIT ?")) {
-      select.setLong(1, from.toEpochMilli());
-      select.setLong(2, until.toEpochMilli());
-      select.setInt(3, most);
+      select.setString(1, owner);
+      select.setLong(2, from.toEpochMilli());
+      select.setLong(3, until.toEpochMilli());
+      select.setInt(4, most);
       List<SettledAt> found = new ArrayList<>();
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
@@ -114,19 +117,51 @@ public final class PaymentStore {
     }
   }
 
+  /** Makes a gateway the one that works on a payment, which nobody does. */
+  static PaymentRecord take(Connection c, PaymentRecord p, String owner) throws SQLException {
+    if (p.owner().equals(owner)) {
+      return p;
+    }
+    try (PreparedStatement update =
+        c.prepareStatement("UPDATE payment SET owner = ? WHERE key = ?")) {
+      update.setString(1, owner);
+      update.setString(2, p.key());
+      int unused = update.executeUpdate();
+    }
+    return p.ownedBy(owner);
+  }
+
+  /** Lately settled payments of gateways that have gone are looked after by one that has not. */
+  static int takeSettled(Connection c, String from, String owner, Instant since)
+      throws SQLException {
+    try (PreparedStatement update =
+        c.prepareStatement(
+            "UPDATE payment SET owner = ? WHERE owner = ? AND state = 'SETTLED' AND updated >= ?")) {
+      update.setString(1, owner);
+      update.setString(2, from);
+      update.setLong(3, since.toEpochMilli());
+      return update.executeUpdate();
+    }
+  }
+
+  /**
+   * Writes a payment as it stands now.
+   *
+   * @throws StoreException where another gateway has taken it over
+   */
   static void save(Connection c, PaymentRecord p, Instant now) throws SQLException {
     try (PreparedStatement upsert =
         c.prepareStatement(
             "INSERT INTO payment (key, state, fingerprint, signature, payer, version, message, requirements, sent_hash,"
-                + " sent_raw, sent_nonce, sent_block, tx, request_id, seed, attempts, holding, reason, created, updated)"
-                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                + " sent_raw, sent_nonce, sent_block, tx, request_id, seed, attempts, holding, reason, created, updated,"
+                + " owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 + " ON CONFLICT (key) DO UPDATE SET state = excluded.state, fingerprint = excluded.fingerprint,"
                 + " signature = excluded.signature, payer = excluded.payer, version = excluded.version,"
                 + " message = excluded.message, requirements = excluded.requirements, sent_hash = excluded.sent_hash,"
                 + " sent_raw = excluded.sent_raw, sent_nonce = excluded.sent_nonce, sent_block = excluded.sent_block,"
                 + " tx = excluded.tx, request_id = excluded.request_id, seed = excluded.seed,"
                 + " attempts = excluded.attempts, holding = excluded.holding, reason = excluded.reason,"
-                + " updated = excluded.updated")) {
+                + " updated = excluded.updated WHERE payment.owner = excluded.owner")) {
       upsert.setString(1, p.key());
       upsert.setString(2, p.state().name());
       upsert.setString(3, p.fingerprint());
@@ -147,7 +182,13 @@ public final class PaymentStore {
       upsert.setString(18, p.reason());
       upsert.setLong(19, now.toEpochMilli());
       upsert.setLong(20, now.toEpochMilli());
-      upsert.executeUpdate();
+      upsert.setString(21, p.owner());
+      if (upsert.executeUpdate() == 0) {
+        throw new StoreException(
+            "payment "
+                + p.key()
+                + " was taken over by another gateway: this one was away too long");
+      }
     }
   }
 
@@ -180,7 +221,8 @@ public final class PaymentStore {
           row.getLong("seed"),
           row.getInt("attempts"),
           row.getInt("holding") == 1,
-          row.getString("reason"));
+          row.getString("reason"),
+          row.getString("owner"));
     } catch (MalformedPaymentException e) {
       throw new SQLException("a stored payment cannot be read", e);
     }

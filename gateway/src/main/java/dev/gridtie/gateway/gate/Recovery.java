@@ -7,10 +7,14 @@ import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.server.ChargeScheme.Timing;
+import java.sql.Connection;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
@@ -23,6 +27,10 @@ final class Recovery {
 
   private static final Duration EVERY = Duration.ofSeconds(1);
   private static final Duration REFUSED_KEPT = Duration.ofHours(1);
+
+  /** Payments that a gateway settled before it went are looked for again, these last ones. */
+  private static final Duration LOOKED_BACK = Duration.ofMinutes(10);
+
   private static final Duration FORGET_EVERY = Duration.ofMinutes(10);
 
   private final DeskParts parts;
@@ -41,18 +49,57 @@ final class Recovery {
    * chain.
    */
   void begin() {
+    takeOver((c, p) -> !parts.presence().isAliveElsewhere(c, p.owner()));
+  }
+
+  /** Takes over what other gateways had begun that have gone. */
+  private void takeOverFromTheGone() {
+    Set<String> gone = parts.presence().gone();
+    if (gone.isEmpty()) {
+      return;
+    }
+    takeOver((c, p) -> gone.contains(p.owner()));
+    Instant since = parts.now().minus(LOOKED_BACK);
+    boolean unused =
+        parts.write(
+            (c, log) -> {
+              for (String one : gone) {
+                int settled = PaymentStore.takeSettled(c, one, parts.presence().id(), since);
+                parts.presence().forget(c, one);
+              }
+              return true;
+            });
+  }
+
+  private interface Ours {
+    boolean test(Connection c, PaymentRecord payment) throws SQLException;
+  }
+
+  private void takeOver(Ours ours) {
     List<PaymentRecord> open =
         parts.write(
             (c, log) -> {
               for (PaymentRecord p :
                   PaymentStore.inStates(c, PaymentState.CLAIMED, PaymentState.VERIFIED)) {
-                PaymentStore.save(
-                    c, p.failed("interrupted"), parts.now()); // nothing was sent for it
+                if (ours.test(c, p)) {
+                  PaymentRecord taken = PaymentStore.take(c, p, parts.presence().id());
+                  PaymentStore.save(
+                      c, taken.failed("interrupted"), parts.now()); // nothing was sent for it
+                }
               }
               for (PaymentRecord p : PaymentStore.holding(c)) {
-                charging.release(c, log, p);
+                if (ours.test(c, p)) {
+                  charging.release(c, log, PaymentStore.take(c, p, parts.presence().id()));
+                }
               }
-              return PaymentStore.inStates(c, PaymentState.SETTLING, PaymentState.UNKNOWN);
+              List<PaymentRecord> taken = new ArrayList<>();
+              for (PaymentRecord p :
+                  PaymentStore.inStates(c, PaymentState.SETTLING, PaymentState.UNKNOWN)) {
+                if (ours.test(c, p)) {
+                  taken.add(PaymentStore.take(c, p, parts.presence().id()));
+                }
+              }
+              return taken;
             });
     open.forEach(p -> p.sent().ifPresent(s -> parts.scheme().adopt(p.requirements(), s)));
     for (PaymentRecord p : open) {
@@ -77,6 +124,7 @@ final class Recovery {
   void run(Rollbacks.Apart apart) {
     while (!Thread.currentThread().isInterrupted()) {
       try {
+        takeOverFromTheGone();
         rollbacks.look(apart);
         for (PaymentRecord p : open()) {
           boolean unused = apart.work(p.key(), this::reconcileOpen);
@@ -96,6 +144,7 @@ final class Recovery {
         .database()
         .read(c -> PaymentStore.inStates(c, PaymentState.SETTLING, PaymentState.UNKNOWN))
         .stream()
+        .filter(p -> p.owner().equals(parts.presence().id()))
         .limit(AT_ONCE_MAX)
         .toList();
   }

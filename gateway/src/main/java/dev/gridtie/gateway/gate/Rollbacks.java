@@ -85,7 +85,9 @@ final class Rollbacks {
   }
 
   private List<PaymentRecord> lately() {
-    return parts.database().read(c -> PaymentStore.lastSettled(c, LATELY_MAX));
+    return parts
+        .database()
+        .read(c -> PaymentStore.lastSettled(c, parts.presence().id(), LATELY_MAX));
   }
 
   private void lookAt(String network) throws UnreachableException {
@@ -115,7 +117,11 @@ final class Rollbacks {
   private void readThoseThatHaveSettledIn(Instant until) {
     while (due.size() < DUE_MAX && readUntil.isBefore(until)) {
       List<PaymentStore.SettledAt> some =
-          parts.database().read(c -> PaymentStore.settled(c, readUntil, until, LATELY_MAX));
+          parts
+              .database()
+              .read(
+                  c ->
+                      PaymentStore.settled(c, parts.presence().id(), readUntil, until, LATELY_MAX));
       some.forEach(s -> due.add(s.key()));
       Instant last = some.isEmpty() ? until : some.getLast().at();
       // Others may have settled in the last one's millisecond: it is read again, unless it is all.

@@ -28,6 +28,7 @@ import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.Plan;
 import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.till.GatewayTables;
+import dev.gridtie.gateway.till.Presence;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Database;
@@ -329,10 +330,12 @@ class PaymentSimulationIT {
                     Till.ofChannels(ASSET, payTo.lower()),
                     Optional.of(new Offers.Channeled(batch, till, policy)))));
     database = Database.open(Location.in(directory), List.of(GatewayTables.MIGRATIONS));
+    Presence presence = new Presence(database, new SplittableRandom(2), System::nanoTime);
     desk =
         new PaymentDesk(
             new DeskParts(
                 database,
+                presence,
                 offers,
                 facilitator,
                 new Exposure(Exposure.Caps.DEFAULT),
