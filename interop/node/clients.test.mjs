@@ -5,6 +5,7 @@ import { decodePaymentResponseHeader, wrapFetchWithPaymentFromConfig } from "@x4
 import { ExactEvmScheme } from "@x402/evm";
 import Anthropic from "@anthropic-ai/sdk";
 import { GoogleGenAI } from "@google/genai";
+import { calculateJwkThumbprint, EmbeddedJWK, flattenedVerify } from "jose";
 import OpenAI from "openai";
 import { createWalletClient, http } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
@@ -46,6 +47,11 @@ test("@x402/fetch pays and gets the answer", async () => {
   assert.equal(BigInt(settled.amount), spent);
   const receipt = await (await fetch(`${world.url}/v1/receipts/${response.headers.get("X-Gridtie-Receipt")}`)).json();
   assert.equal(receipt.receipt.payment.transaction, settled.transaction);
+  const { payload, protectedHeader } = await flattenedVerify(receipt, EmbeddedJWK); // what jose knows of a JWS, and nothing of ours
+  assert.deepEqual(JSON.parse(new TextDecoder().decode(payload)), receipt.receipt);
+  assert.equal(protectedHeader.kid, await calculateJwkThumbprint(protectedHeader.jwk));
+  const lie = Buffer.from(JSON.stringify({ ...receipt.receipt, finish: "length" })).toString("base64url");
+  await assert.rejects(flattenedVerify({ ...receipt, payload: lie }, EmbeddedJWK), /signature verification failed/);
 });
 
 test("@x402/fetch streams", async () => {

@@ -15,8 +15,10 @@ import dev.gridtie.ledger.log.SignedNote;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.Base64;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -68,15 +70,30 @@ final class LedgerCommand {
         description = "Who must have signed it: name+hash+key, as GET /log/key says it.")
     private @Nullable String key;
 
+    @Option(
+        names = "--record",
+        paramLabel = "FILE",
+        description = {
+          "Go on from an earlier verification of yours: its record is in this file, and is replaced by this one's where all"
+              + " is sound. Made if it is not there. Keep it where the ledger's operator cannot change it."
+        })
+    private @Nullable Path record;
+
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
       Location where = home.ledger();
       List<Checkpoint> trusted = checkpoint == null ? List.of() : List.of(trusted(checkpoint, key));
       CheckpointWatcher watcher =
           new CheckpointWatcher(Verifier.read(where, CheckpointWatcher::kept), trusted);
       Progress progress =
           new Progress("entries", Verifier.read(where, c -> new LedgerReader(c).size()));
-      Verifier.Report report = Verifier.verify(where, progress::show, watcher);
+      Verifier.Report report;
+      try {
+        report =
+            Verifier.verify(where, progress::show, watcher, recorded(), Verify.this::keepRecord);
+      } catch (IllegalArgumentException e) {
+        throw new Main.Failure(record + " cannot be gone on from: " + e.getMessage());
+      }
       progress.end();
       return switch (report) {
         case Verifier.Report.Sound sound -> {
@@ -97,6 +114,24 @@ final class LedgerCommand {
           yield 1;
         }
       };
+    }
+
+    private Optional<String> recorded() throws IOException {
+      return record == null || !Files.exists(record)
+          ? Optional.empty()
+          : Optional.of(Files.readString(record));
+    }
+
+    private void keepRecord(String written) {
+      if (record != null) {
+        try {
+          Path next = record.resolveSibling(record.getFileName() + ".next");
+          Files.writeString(next, written);
+          Files.move(next, record, StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException e) {
+          throw new Main.Failure("the record cannot be written: " + e.getMessage());
+        }
+      }
     }
   }
 

@@ -106,7 +106,7 @@ class LogIT {
     for (String[] one :
         List.of(
             new String[] {"\"charged\":\"", "\"charged\":\"1"},
-            new String[] {"\"requestSha256\":\"", "\"requestSha256\":\"0"},
+            new String[] {"\"requestHash\":\"", "\"requestHash\":\"0"},
             new String[] {"\"stop\"", "\"length\""})) {
       assertThat(text).contains(one[0]);
       Files.writeString(changed, text.replace(one[0], one[1]));

@@ -9,9 +9,9 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Hashes;
-import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.receipts.ReceiptSigner;
+import dev.gridtie.gateway.receipts.Receipts;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.wire.Headers;
@@ -24,6 +24,7 @@ import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -159,8 +160,12 @@ class PaidAnswerIT {
     JsonNode signed = json(world.get("/v1/receipts/" + receiptId));
     assertThat(ReceiptSigner.verify(signed, signed.path("publicKey").asString())).isTrue();
     JsonNode receipt = signed.path("receipt");
-    assertThat(receipt.path("requestSha256").asString()).isEqualTo(sha256(body));
-    assertThat(receipt.path("answerSha256").asString()).isEqualTo(sha256(text.getBytes(UTF_8)));
+    byte[] salt = HexFormat.of().parseHex(receipt.path("salt").asString());
+    assertThat(salt).hasSize(16);
+    assertThat(receipt.path("requestHash").asString())
+        .isEqualTo(Receipts.salted(salt, Hashes.sha256(body)));
+    assertThat(receipt.path("answerHash").asString())
+        .isEqualTo(Receipts.salted(salt, Hashes.sha256(text.getBytes(UTF_8))));
     long prompt = answer.path("usage").path("prompt_tokens").asLong();
     long completion = answer.path("usage").path("completion_tokens").asLong();
     BigInteger price = BigInteger.valueOf(prompt * 1_000_000 + completion * 4_000_000);
@@ -168,10 +173,6 @@ class PaidAnswerIT {
     assertThat(world.ledgerCharged(world.buyer.address())).isEqualTo(price);
     ((ObjectNode) receipt.path("usage")).put("completionTokens", completion + 1);
     assertThat(ReceiptSigner.verify(signed, signed.path("publicKey").asString())).isFalse();
-  }
-
-  private static String sha256(byte[] bytes) {
-    return Hex.encode(Hashes.sha256(bytes)).substring(2);
   }
 
   @Test

@@ -6,14 +6,17 @@ import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.Arrays;
-import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 import org.sqlite.SQLiteConfig;
 import org.sqlite.SQLiteOpenMode;
@@ -47,6 +50,18 @@ public final class Verifier {
      * @return what does not hold; empty where all does
      */
     Optional<String> end(Connection connection) throws SQLException;
+
+    /** What it wants to go on from another time. */
+    default String state() {
+      return "";
+    }
+
+    /**
+     * Goes on from where an earlier verification ended.
+     *
+     * @param state what {@link #state} gave then
+     */
+    default void resume(long seq, String state) {}
   }
 
   private static final Watcher NOBODY =
@@ -95,6 +110,28 @@ public final class Verifier {
 
   /** As above, with somebody who looks on. */
   public static Report verify(Location where, LongConsumer progress, Watcher watcher) {
+    return verify(where, progress, watcher, Optional.empty(), ignored -> {});
+  }
+
+  /**
+   * Verifies what has come since an earlier verification, whose record its reader has kept.
+   *
+   * @param record of the earlier verification; empty for a first one
+   * @param keep takes the record of this one, where all is sound
+   * @throws IllegalArgumentException where the record is none, or was changed
+   */
+  public static Report verify(
+      Location where,
+      LongConsumer progress,
+      Watcher watcher,
+      Optional<String> record,
+      Consumer<String> keep) {
+    Replayed replayed = new Replayed();
+    if (record.isPresent()) {
+      Replayed.Kept kept = Replayed.read(record.get());
+      replayed = kept.replayed();
+      watcher.resume(replayed.chain().seq(), kept.watcher());
+    }
     try {
       if (where instanceof Location.OnFile file && !Files.exists(file.file())) {
         return new Report.Damaged("there is no ledger at " + file);
@@ -104,10 +141,14 @@ public final class Verifier {
         return new Report.Damaged(
             "the head is missing or was changed: " + where.head().getFileName());
       }
-      Report.Sound sound = replay(where, head, progress, watcher);
+      Report.Sound sound = replay(where, head, progress, watcher, replayed);
       Optional<String> seal =
           where instanceof Location.OnFile file ? checkSeal(file.file()) : Optional.empty();
-      return seal.isPresent() ? new Report.Damaged(seal.get()) : sound;
+      if (seal.isPresent()) {
+        return new Report.Damaged(seal.get());
+      }
+      keep.accept(replayed.written(watcher.state()));
+      return sound;
     } catch (Found e) {
       return new Report.Damaged(String.valueOf(e.getMessage()));
     } catch (IOException e) {
@@ -118,7 +159,7 @@ public final class Verifier {
   /** The replay alone, without head and seal: the problem, or nothing. */
   static Optional<String> checkLogic(Location where) {
     try {
-      replay(where, Optional.empty(), ignored -> {}, NOBODY);
+      var unused = replay(where, Optional.empty(), ignored -> {}, NOBODY, new Replayed());
       return Optional.empty();
     } catch (Found e) {
       return Optional.of(String.valueOf(e.getMessage()));
@@ -190,60 +231,107 @@ public final class Verifier {
   }
 
   private static Report.Sound replay(
-      Location where, Optional<Head> head, LongConsumer progress, Watcher watcher) throws Found {
-    long seq = 0;
+      Location where,
+      Optional<Head> head,
+      LongConsumer progress,
+      Watcher watcher,
+      Replayed replayed)
+      throws Found {
+    long from = replayed.chain().seq();
     try (Connection connection = snapshot(where); // one for everything below
-        Statement statement = connection.createStatement()) {
-      statement.setFetchSize(FETCH_ROWS);
-      Memory memory = new Memory();
-      Chain chain = Chain.START;
-      try (ResultSet row =
-          statement.executeQuery("SELECT seq, id, body, hash FROM entry ORDER BY seq")) {
+        Statement statement = connection.createStatement();
+        PreparedStatement select =
+            connection.prepareStatement(
+                "SELECT seq, id, body, hash FROM entry WHERE seq > ? ORDER BY seq")) {
+      requireSameStart(connection, replayed.chain());
+      Set<String> ids = new HashSet<>();
+      select.setFetchSize(FETCH_ROWS);
+      select.setLong(1, from);
+      try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
-          seq++;
-          chain = replayEntry(row, chain, memory);
-          watcher.entry(seq, row.getString(3));
+          replayEntry(row, replayed, ids);
+          Chain chain = replayed.chain();
+          watcher.entry(chain.seq(), row.getString(3));
           if (head.isPresent()
-              && head.get().seq() == seq
+              && head.get().seq() == chain.seq()
               && !head.get().hash().equals(chain.hex())) {
             throw new Found(
-                "entry " + seq + ": its hash is not the one the head has; the log was rewritten");
+                "entry "
+                    + chain.seq()
+                    + ": its hash is not the one the head has; the log was rewritten");
           }
-          if (seq % 1000 == 0) {
-            progress.accept(seq);
+          if (chain.seq() % 1000 == 0) {
+            progress.accept(chain.seq());
           }
         }
       }
-      if (head.isPresent() && head.get().seq() > seq) {
+      Chain end = replayed.chain();
+      if (head.isPresent() && head.get().seq() > end.seq()) {
         throw new Found(
-            "entry " + (seq + 1) + ": missing; the log had " + head.get().seq() + " entries");
+            "entry " + (end.seq() + 1) + ": missing; the log had " + head.get().seq() + " entries");
       }
+      requireNew(connection, ids, from);
       Optional<String> problem = watcher.end(connection);
       if (problem.isPresent()) {
         throw new Found(problem.get());
       }
-      requireBalanced(memory);
-      requireTables(statement, memory);
+      requireBalanced(replayed);
+      requireTables(statement, replayed);
       requireCommits(statement, head);
       if (where instanceof Location.OnFile) {
         requireIntegrity(statement);
       }
-      return new Report.Sound(seq, chain.hex(), memory.accounts.size());
+      return new Report.Sound(end.seq(), end.hex(), replayed.accounts().size());
     } catch (SQLException | IOException e) {
       throw new Found(
-          "entry " + (seq + 1) + " or what belongs to it cannot be read: " + e.getMessage());
+          "entry "
+              + (replayed.chain().seq() + 1)
+              + " or what belongs to it cannot be read: "
+              + e.getMessage());
     }
   }
 
-  private static Chain replayEntry(ResultSet row, Chain before, Memory memory)
+  /** The entry up to which was verified before is the one that was there. */
+  private static void requireSameStart(Connection connection, Chain verified)
       throws SQLException, Found {
-    long seq = before.seq() + 1;
+    Optional<Chain> there = new Tables(connection, false).chainAt(verified.seq());
+    if (there.isEmpty()) {
+      throw new Found(
+          "entry " + verified.seq() + ": missing; it was there when the log was verified before");
+    }
+    if (!there.get().equals(verified)) {
+      throw new Found(
+          "entry "
+              + verified.seq()
+              + ": not the one that was there when the log was verified before; the log was"
+              + " rewritten");
+    }
+  }
+
+  /** None of these ids was used before. */
+  private static void requireNew(Connection connection, Set<String> ids, long until)
+      throws SQLException, Found {
+    if (until == 0) {
+      return;
+    }
+    Tables tables = new Tables(connection, false);
+    for (String id : ids) {
+      Optional<Long> first = tables.position(id);
+      if (first.isEmpty() || first.get() <= until) {
+        throw new Found("entry " + id + ": its id was used before");
+      }
+    }
+  }
+
+  private static void replayEntry(ResultSet row, Replayed replayed, Set<String> ids)
+      throws SQLException, Found {
+    long seq = replayed.chain().seq() + 1;
     if (row.getLong(1) != seq) {
       throw new Found(
           "entry " + seq + ": missing; entry " + row.getLong(1) + " stands in its place");
     }
     String body = row.getString(3);
-    Chain chain = before.then(body);
+    Chain chain = replayed.chain().then(body);
     if (!Arrays.equals(chain.hash(), row.getBytes(4))) {
       throw new Found(
           "entry " + seq + ": its hash does not follow from its text and the entry before");
@@ -253,21 +341,21 @@ public final class Verifier {
       if (!entry.id().equals(row.getString(2))) {
         throw new Found("entry " + seq + ": filed under another id than its own");
       }
-      if (!memory.ids.add(entry.id())) {
+      if (!ids.add(entry.id())) {
         throw new Found("entry " + seq + ": its id was used before");
       }
-      Book.apply(entry, memory);
+      Book.apply(entry, replayed);
     } catch (IllegalArgumentException e) {
       throw new Found("entry " + seq + ": " + e.getMessage());
     } catch (RefusedException e) {
       throw new Found("entry " + seq + ": breaks a rule: " + e.getMessage());
     }
-    return chain;
+    replayed.advance(chain);
   }
 
-  private static void requireBalanced(Memory memory) throws Found {
+  private static void requireBalanced(Replayed replayed) throws Found {
     Map<String, BigInteger> difference = new TreeMap<>();
-    for (Account a : memory.accounts.values()) {
+    for (Account a : replayed.accounts().values()) {
       difference.merge(
           a.id().asset(), a.debitsPosted().subtract(a.creditsPosted()), BigInteger::add);
       difference.merge(
@@ -283,7 +371,8 @@ public final class Verifier {
     }
   }
 
-  private static void requireTables(Statement statement, Memory memory) throws SQLException, Found {
+  private static void requireTables(Statement statement, Replayed replayed)
+      throws SQLException, Found {
     int accounts = 0;
     try (ResultSet row =
         statement.executeQuery(
@@ -296,28 +385,43 @@ public final class Verifier {
         } catch (IllegalArgumentException e) {
           throw new Found("account " + row.getString(1) + ": cannot be read");
         }
-        if (!stored.equals(memory.accounts.get(stored.id()))) {
+        if (!stored.equals(replayed.accounts().get(stored.id()))) {
           throw new Found("account " + stored.id() + ": its sums are not those of the log");
         }
         accounts++;
       }
     }
-    if (accounts != memory.accounts.size()) {
+    if (accounts != replayed.accounts().size()) {
       throw new Found(
-          "the log opens " + memory.accounts.size() + " accounts, and the table has " + accounts);
+          "the log opens "
+              + replayed.accounts().size()
+              + " accounts, and the table has "
+              + accounts);
     }
-    int holds = 0;
+    long holds = 0;
+    long open = 0;
     try (ResultSet row = statement.executeQuery("SELECT id, ended FROM hold")) {
       while (row.next()) {
-        Book.HoldState replayed = memory.holds.get(row.getString(1));
-        if (replayed == null || replayed.ended() != (row.getInt(2) == 1)) {
+        Book.HoldState known = replayed.holds().get(row.getString(1));
+        boolean ended = row.getInt(2) == 1;
+        if (known == null ? !ended : known.ended() != ended) {
           throw new Found("hold " + row.getString(1) + ": its state is not that of the log");
         }
+        open += ended ? 0 : 1;
         holds++;
       }
     }
-    if (holds != memory.holds.size()) {
-      throw new Found("the log has " + memory.holds.size() + " holds, and the table has " + holds);
+    long openInLog = replayed.holds().values().stream().filter(h -> !h.ended()).count();
+    if (holds != replayed.holdCount() || open != openInLog) {
+      throw new Found(
+          "the log has "
+              + replayed.holdCount()
+              + " holds, "
+              + openInLog
+              + " of them open, and the table has "
+              + holds
+              + " and "
+              + open);
     }
   }
 
@@ -342,33 +446,6 @@ public final class Verifier {
       if (!verdict.equals("ok")) {
         throw new Found("the file's structure: " + verdict);
       }
-    }
-  }
-
-  /** The state of the book in plain maps. */
-  private static final class Memory implements Book.State {
-    final Map<AccountId, Account> accounts = new HashMap<>();
-    final Map<String, Book.HoldState> holds = new HashMap<>();
-    final java.util.Set<String> ids = new java.util.HashSet<>();
-
-    @Override
-    public Optional<Account> account(AccountId id) {
-      return Optional.ofNullable(accounts.get(id));
-    }
-
-    @Override
-    public void put(Account account) {
-      accounts.put(account.id(), account);
-    }
-
-    @Override
-    public Optional<Book.HoldState> hold(String id) {
-      return Optional.ofNullable(holds.get(id));
-    }
-
-    @Override
-    public void put(Book.HoldState hold) {
-      holds.put(hold.hold().id(), hold);
     }
   }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gridtie.base.Ids;
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
+import dev.gridtie.ledger.log.CheckpointWatcher;
 import dev.gridtie.testkit.Seeded;
 import dev.gridtie.testkit.Size;
 import java.math.BigInteger;
@@ -332,6 +333,62 @@ class LedgerTest {
       assertThat(account(db, PAYER).debitsPending()).isZero();
     }
     assertThat(verify()).isInstanceOf(Verifier.Report.Sound.class);
+  }
+
+  private Verifier.Report verifyFrom(String[] record) {
+    return Verifier.verify(
+        where,
+        ignored -> {},
+        new CheckpointWatcher(List.of(), List.of()),
+        Optional.ofNullable(record[0]),
+        written -> record[0] = written);
+  }
+
+  @Test
+  void aVerificationGoesOnFromTheRecordOfAnEarlierOne() throws Exception {
+    String[] record = {null};
+    filledAndClosed();
+    assertThat(verifyFrom(record)).isInstanceOf(Verifier.Report.Sound.class);
+    String first = record[0];
+    try (Database db = open()) {
+      say(db, hold("open", 3), transfer("more", CUSTODY, PAYER, 5));
+    }
+    assertThat(verifyFrom(record)).isEqualTo(verify());
+    try (Database db = open()) {
+      say(db, post("p-open", "open", 2));
+    }
+    assertThat(verifyFrom(record)).isEqualTo(verify());
+    String[] fromFirst = {first};
+    assertThat(verifyFrom(fromFirst)).isEqualTo(verify());
+    assertThat(fromFirst[0]).isEqualTo(record[0]);
+    String[] changed = {first.replaceFirst("\"1\\d+\"", "\"1\"")};
+    assertThatThrownBy(() -> verifyFrom(changed)).isInstanceOf(IllegalArgumentException.class);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "UPDATE entry SET body = replace(body, '\"amount\":\"5\"', '\"amount\":\"6\"') WHERE seq = 86 | entry 86:",
+        "UPDATE entry SET hash = (SELECT hash FROM entry WHERE seq = 6) WHERE seq = 85 | entry 85:",
+        "DELETE FROM entry WHERE seq >= 84 | entry 85: missing",
+        "UPDATE account SET credits_posted = '1' WHERE id = 'usd/revenue' | account usd/revenue",
+        "DELETE FROM hold WHERE id = (SELECT max(id) FROM hold) | the log has 40 holds",
+      })
+  void whatWasChangedSinceOrBelowTheRecordIsFound(String sql, String named) throws Exception {
+    String[] record = {null};
+    filledAndClosed();
+    assertThat(verifyFrom(record)).isInstanceOf(Verifier.Report.Sound.class);
+    try (Database db = open()) {
+      say(db, transfer("more", CUSTODY, PAYER, 5));
+    }
+    try (var connection = Store.raw(where);
+        var statement = connection.createStatement()) {
+      assertThat(statement.executeUpdate(sql)).isPositive();
+    }
+    assertThat(verifyFrom(record))
+        .isInstanceOfSatisfying(
+            Verifier.Report.Damaged.class, d -> assertThat(d.problem()).startsWith(named));
   }
 
   private void filledAndClosed() throws Exception {

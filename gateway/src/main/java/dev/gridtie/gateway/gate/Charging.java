@@ -3,7 +3,6 @@ package dev.gridtie.gateway.gate;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Hashes;
-import dev.gridtie.base.Hex;
 import dev.gridtie.base.Ids;
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
@@ -22,6 +21,7 @@ import dev.gridtie.wire.chat.Usage;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import java.sql.Connection;
 import java.sql.SQLException;
+import java.util.HexFormat;
 import java.util.Optional;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -30,6 +30,8 @@ import tools.jackson.databind.node.ObjectNode;
  * receipt for it.
  */
 final class Charging {
+  private static final int SALT_BYTES = 16;
+
   private final DeskParts parts;
 
   Charging(DeskParts parts) {
@@ -273,12 +275,15 @@ final class Charging {
   ObjectNode draft(Delivered delivered, Order order, PaymentRecord p, PicoUsd due) {
     Endpoint endpoint = delivered.leg().endpoint();
     ObjectNode r = Json.object();
-    r.put("version", 1);
+    r.put("version", 2);
     r.put("id", receiptId(p));
     r.put("time", parts.now().toString());
     r.put("answerId", answerId(p.key()));
-    r.put("requestSha256", order.requestSha256());
-    r.put("answerSha256", Hex.encode(Hashes.sha256(delivered.text().getBytes(UTF_8))).substring(2));
+    byte[] salt = new byte[SALT_BYTES];
+    parts.random().nextBytes(salt);
+    r.put("salt", HexFormat.of().formatHex(salt));
+    r.put("requestHash", Receipts.salted(salt, HexFormat.of().parseHex(order.requestSha256())));
+    r.put("answerHash", Receipts.salted(salt, Hashes.sha256(delivered.text().getBytes(UTF_8))));
     ObjectNode model = r.putObject("model");
     model.put("id", delivered.leg().model().id());
     model.put("provider", endpoint.provider());

@@ -18,7 +18,7 @@ import java.util.TreeMap;
  * were signed: the ones that it keeps itself, and one that somebody brings who trusts nobody.
  */
 public final class CheckpointWatcher implements Verifier.Watcher {
-  private final Merkle.Frontier tree = new Merkle.Frontier();
+  private Merkle.Frontier tree = new Merkle.Frontier();
 
   /** The root after so many entries, where a checkpoint says one. */
   private final TreeMap<Long, byte[]> roots = new TreeMap<>();
@@ -88,6 +88,41 @@ public final class CheckpointWatcher implements Verifier.Watcher {
         .filter(c -> c.size() == 0 && !Arrays.equals(c.root(), Merkle.EMPTY))
         .findFirst()
         .map(c -> "a checkpoint over nothing has another root than nothing");
+  }
+
+  @Override
+  public String state() {
+    StringBuilder out = new StringBuilder();
+    for (byte[] subtree : tree.subtrees()) {
+      out.append(Base64.getEncoder().encodeToString(subtree)).append(' ');
+    }
+    return out.toString().strip();
+  }
+
+  /** A checkpoint over no more than was verified before must be one that this has come by. */
+  @Override
+  public void resume(long seq, String state) {
+    List<byte[]> subtrees =
+        state.isEmpty()
+            ? List.of()
+            : Arrays.stream(state.split(" ", -1)).map(Base64.getDecoder()::decode).toList();
+    tree = new Merkle.Frontier(seq, subtrees);
+    byte[] wanted = roots.get(seq);
+    if (wanted != null && !Arrays.equals(wanted, tree.root())) {
+      problem =
+          Optional.of(
+              "entries 1 to "
+                  + seq
+                  + " were verified before, and are not those over which a checkpoint was signed");
+    }
+    List<Long> passed = trusted.stream().map(Checkpoint::size).filter(size -> size < seq).toList();
+    if (!passed.isEmpty()) {
+      problem =
+          Optional.of(
+              "the checkpoint over "
+                  + passed.getFirst()
+                  + " entries is older than what was verified before; verify without that record");
+    }
   }
 
   /** The root over all entries, in base64. */

@@ -39,6 +39,27 @@ public final class Merkle {
     private final List<byte[]> complete = new ArrayList<>();
     private long size;
 
+    public Frontier() {}
+
+    /**
+     * Goes on from what {@link #subtrees} gave.
+     *
+     * @throws IllegalArgumentException where a tree of that size has another number of subtrees
+     */
+    public Frontier(long size, List<byte[]> subtrees) {
+      if (subtrees.size() != Long.bitCount(size)) {
+        throw new IllegalArgumentException(
+            "a tree of " + size + " leaves has " + Long.bitCount(size) + " complete subtrees");
+      }
+      this.size = size;
+      complete.addAll(subtrees);
+    }
+
+    /** The roots of the complete subtrees, from left to right. */
+    public List<byte[]> subtrees() {
+      return List.copyOf(complete);
+    }
+
     public void add(byte[] leafHash) {
       byte[] hash = leafHash;
       for (long rest = size; (rest & 1) == 1; rest >>= 1) {
