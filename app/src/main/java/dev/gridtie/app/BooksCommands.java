@@ -11,11 +11,11 @@ import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Movement;
 import dev.gridtie.ledger.Verifier;
 import dev.gridtie.ledger.export.Export;
+import dev.gridtie.ledger.export.Names;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.io.Writer;
-import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,11 +34,6 @@ import picocli.CommandLine.Parameters;
 /** {@code gridtie ledger show|balance|statement|export}: the books, beside a running gateway. */
 final class BooksCommands {
   private BooksCommands() {}
-
-  /** Amounts are in 1e-12 dollars. */
-  private static String dollars(BigInteger amount) {
-    return new BigDecimal(amount, 12).toPlainString();
-  }
 
   /** {@code gridtie ledger show}. */
   @Command(
@@ -80,7 +75,7 @@ final class BooksCommands {
       name = "balance",
       mixinStandardHelpOptions = true,
       description = {
-        "Prints the accounts and what is on them, in dollars: credits less debits, and what is held of it.",
+        "Prints the accounts and what is on them, in dollars, credits or coins: credits less debits, and what is held of it.",
         "An account that others' money stands on for us (custody, channels) has a negative balance."
       })
   static final class Balance implements Callable<Integer> {
@@ -99,7 +94,10 @@ final class BooksCommands {
       for (Account a : accounts) {
         if (a.id().toString().contains(text)) {
           System.out.printf(
-              "%24s %24s  %s%n", dollars(a.balance()), dollars(a.debitsPending()), a.id());
+              "%24s %24s  %s%n",
+              Names.amount(a.id().asset(), a.balance()),
+              Names.amount(a.id().asset(), a.debitsPending()),
+              a.id());
         }
       }
       return 0;
@@ -111,7 +109,7 @@ final class BooksCommands {
       name = "statement",
       mixinStandardHelpOptions = true,
       description = {
-        "Prints what has moved on an account, with the balance after each line, in dollars.",
+        "Prints what has moved on an account, with the balance after each line.",
         "Holds are lines too: they change what is held, not the balance."
       })
   static final class Statement implements Callable<Integer> {
@@ -149,6 +147,10 @@ final class BooksCommands {
       return 0;
     }
 
+    private static String amount(AccountId id, BigInteger amount) {
+      return Names.amount(id.asset(), amount);
+    }
+
     private AccountId only(List<Account> all) {
       List<AccountId> named =
           all.stream()
@@ -177,7 +179,7 @@ final class BooksCommands {
       if (!time.isBefore(since) && time.isBefore(until)) {
         System.out.printf(
             "%-24s %-8s %22s %22s %22s  %s%n",
-            time, m.kind(), dollars(moved), dollars(sums[0]), dollars(sums[1]), m.memo());
+            time, m.kind(), amount(id, moved), amount(id, sums[0]), amount(id, sums[1]), m.memo());
       }
     }
   }

@@ -211,7 +211,8 @@ final class CatalogBuilder {
         id,
         slug,
         Optional.of(server.dialect()),
-        prices(model, endpoint),
+        charged(server.config(), prices(model, endpoint)),
+        server.config().marginPercent() == null ? Prices.FREE : prices(model, endpoint),
         endpoint.contextTokens(),
         endpoint.maxCompletionTokens(),
         endpoint.quantization() == null
@@ -226,6 +227,25 @@ final class CatalogBuilder {
         channels,
         health.computeIfAbsent(name, k -> new Health(clock)));
   }
+
+  private static Prices charged(CatalogConfig.Provider provider, Prices listed) throws IOException {
+    Integer margin = provider.marginPercent();
+    if (margin == null) {
+      return listed;
+    }
+    if (margin < 0 || margin > MARGIN_PERCENT_MAX) {
+      throw new IOException(
+          "provider "
+              + provider.name()
+              + ": marginPercent must be 0 to "
+              + MARGIN_PERCENT_MAX
+              + ", not "
+              + margin);
+    }
+    return listed.plusPercent(margin);
+  }
+
+  private static final int MARGIN_PERCENT_MAX = 1000;
 
   private static Set<Feature> features(CatalogConfig.Model model, CatalogConfig.Endpoint endpoint)
       throws IOException {

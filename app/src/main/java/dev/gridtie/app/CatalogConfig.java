@@ -22,6 +22,9 @@ record CatalogConfig(
    * @param zeroRetention whether it has agreed to keep nothing
    * @param payMaxUsdPerRequest for a server that is paid by x402: the most for one request
    * @param payMaxUsdPerDay and for a day
+   * @param marginPercent what is added to its prices, for the operator; then they are what it
+   *     costs, and the books have both. Left out, its prices are what is charged, and what it costs
+   *     is not known
    */
   record Provider(
       @JsonProperty(required = true) String name,
@@ -33,7 +36,8 @@ record CatalogConfig(
       boolean collectsData,
       boolean zeroRetention,
       @Nullable String payMaxUsdPerRequest,
-      @Nullable String payMaxUsdPerDay) {}
+      @Nullable String payMaxUsdPerDay,
+      @Nullable Integer marginPercent) {}
 
   /**
    * Where a key is: never in this file itself.

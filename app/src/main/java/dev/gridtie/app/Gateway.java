@@ -5,6 +5,7 @@ import dev.gridtie.base.PicoUsd;
 import dev.gridtie.base.Secret;
 import dev.gridtie.gateway.account.KeyBook;
 import dev.gridtie.gateway.account.KeyStore;
+import dev.gridtie.gateway.account.Purse;
 import dev.gridtie.gateway.account.UsageLog;
 import dev.gridtie.gateway.account.UsageStore;
 import dev.gridtie.gateway.answer.AnswerSource;
@@ -33,7 +34,9 @@ import dev.gridtie.gateway.relay.HedgeBudget;
 import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.route.Affinity;
 import dev.gridtie.gateway.route.Router;
+import dev.gridtie.gateway.till.Closing;
 import dev.gridtie.gateway.till.GatewayTables;
+import dev.gridtie.gateway.till.HoldSweeper;
 import dev.gridtie.gateway.till.Presence;
 import dev.gridtie.gateway.watch.AccessLog;
 import dev.gridtie.gateway.watch.Aside;
@@ -172,7 +175,9 @@ final class Gateway implements AutoCloseable {
           UsageStore.forEach(connection, keys::replay);
           return true;
         });
-    UsageLog usage = opened(new UsageLog(database, keys));
+    opened(new HoldSweeper(database, CLOCK));
+    opened(new Closing(database, CLOCK));
+    UsageLog usage = opened(new UsageLog(database, keys, CLOCK));
     Metrics metrics = new Metrics(catalog);
     Watch watch = watch(config, home, metrics);
     GatewayConfig.Limits l = config.limitsOrDefault();
@@ -189,6 +194,7 @@ final class Gateway implements AutoCloseable {
                     offers,
                     keys,
                     usage,
+                    new Purse(database, config.creditRate(), CLOCK),
                     new AnswerCache(config.cachePolicy(), CLOCK),
                     watch,
                     metrics,

@@ -7,6 +7,7 @@ import dev.gridtie.gateway.edge.Origins;
 import dev.gridtie.gateway.gate.ClaimPolicy;
 import dev.gridtie.gateway.gate.Exposure;
 import dev.gridtie.gateway.receipts.Witnesses;
+import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.ledger.log.SignedNote;
 import dev.gridtie.x402.evm.batch.BatchTypes;
 import java.io.IOException;
@@ -17,6 +18,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,6 +40,7 @@ import org.jspecify.annotations.Nullable;
  *     the answer
  * @param origins whose web pages may call it from a reader's browser, such as {@code
  *     https://example.com}; {@code *} for all; none where left out
+ * @param credits what a credit is worth, where keys may pay with them
  * @param log who cosigns the public log, and whose logs are cosigned
  * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
@@ -57,7 +60,8 @@ record GatewayConfig(
     @Nullable List<Chain> chains,
     @Nullable ExposureLimits exposure,
     @Nullable List<String> origins,
-    @Nullable LogSettings log) {
+    @Nullable LogSettings log,
+    @Nullable CreditSettings credits) {
 
   GatewayConfig(
       @Nullable String host,
@@ -88,6 +92,7 @@ record GatewayConfig(
         null,
         null,
         null,
+        null,
         null);
   }
 
@@ -109,7 +114,8 @@ record GatewayConfig(
         newChains,
         owed,
         origins,
-        log);
+        log,
+        credits);
   }
 
   /** The same, callable from these origins' web pages. */
@@ -130,7 +136,8 @@ record GatewayConfig(
         chains,
         exposure,
         newOrigins,
-        log);
+        log,
+        credits);
   }
 
   /** The same, with others who watch its log, or whose logs it watches. */
@@ -151,7 +158,51 @@ record GatewayConfig(
         chains,
         exposure,
         origins,
-        newLog);
+        newLog,
+        credits);
+  }
+
+  /** The same, taking credits. */
+  GatewayConfig withCredits(CreditSettings newCredits) {
+    return new GatewayConfig(
+        host,
+        port,
+        publicUrl,
+        payTo,
+        chain,
+        models,
+        catalog,
+        hedgePercent,
+        cache,
+        traces,
+        tracePrompts,
+        limits,
+        chains,
+        exposure,
+        origins,
+        log,
+        newCredits);
+  }
+
+  /**
+   * Credits.
+   *
+   * @param usdPerCredit what one is worth here, dollars of at most 6 decimals
+   */
+  record CreditSettings(@JsonProperty(required = true) String usdPerCredit) {}
+
+  /** What a credit is worth; empty where none are taken. */
+  Optional<Credits.Rate> creditRate() throws IOException {
+    if (credits == null) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(Credits.Rate.ofDollars(credits.usdPerCredit()));
+    } catch (IllegalArgumentException e) {
+      throw new IOException(
+          "credits.usdPerCredit must be dollars of at most 6 decimals, more than 0, not "
+              + credits.usdPerCredit());
+    }
   }
 
   /**

@@ -5,6 +5,8 @@ import dev.gridtie.gateway.account.ApiKey;
 import dev.gridtie.gateway.account.KeyLimits;
 import dev.gridtie.gateway.account.KeyStore;
 import dev.gridtie.gateway.account.UsageStore;
+import dev.gridtie.gateway.till.Credits;
+import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Verifier;
 import java.io.IOException;
@@ -85,6 +87,13 @@ final class KeyCommand {
             "At one endpoint of a model, by the tag that GET /api/v1/models/MODEL/endpoints shows; may be given several times.")
     private Map<String, String> endpoints = new LinkedHashMap<>();
 
+    @Option(
+        names = "--credits",
+        paramLabel = "HOLDER",
+        description =
+            "The key pays with this holder's credits, at the gateway's rate, instead of being billed in dollars.")
+    private @Nullable String credits;
+
     @Option(names = "--requests-per-minute", paramLabel = "N", description = "Default: no limit.")
     private int requests;
 
@@ -120,6 +129,14 @@ final class KeyCommand {
               places,
               requests,
               tokens);
+      if (credits != null) {
+        try {
+          AccountId unused = Credits.holder(credits);
+        } catch (IllegalArgumentException e) {
+          throw new Main.Failure("--credits: " + e.getMessage());
+        }
+        limits = limits.paidFrom(credits);
+      }
       try (KeyStore store = open(home)) {
         ApiKey.Fresh fresh = ApiKey.create(name, limits, Instant.now(), new SecureRandom());
         if (!store.add(fresh.key())) {

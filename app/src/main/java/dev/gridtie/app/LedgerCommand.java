@@ -38,6 +38,7 @@ import tools.jackson.databind.node.ObjectNode;
       LedgerCommand.Prove.class,
       LedgerCommand.BackUp.class,
       MigrateCommand.class,
+      OperatorBooks.class,
       BooksCommands.Show.class,
       BooksCommands.Balance.class,
       BooksCommands.Statement.class,

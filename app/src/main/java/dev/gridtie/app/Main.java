@@ -26,6 +26,7 @@ import picocli.CommandLine.Option;
       WalletCommand.class,
       FacilitatorCommand.class,
       KeyCommand.class,
+      CreditsCommand.class,
       ProxyCommand.class,
       LedgerCommand.class,
       ReceiptCommand.class,

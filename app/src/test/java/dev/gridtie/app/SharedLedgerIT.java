@@ -3,6 +3,7 @@ package dev.gridtie.app;
 import static dev.gridtie.app.TestGateway.bytes;
 import static dev.gridtie.app.TestGateway.chat;
 import static dev.gridtie.app.TestGateway.eventually;
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Json;
@@ -12,6 +13,7 @@ import dev.gridtie.gateway.account.ApiKey;
 import dev.gridtie.gateway.account.KeyLimits;
 import dev.gridtie.gateway.account.KeyStore;
 import dev.gridtie.gateway.account.UsageStore;
+import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.gateway.till.GatewayTables;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.LedgerReader;
@@ -22,11 +24,14 @@ import dev.gridtie.x402.wire.Headers;
 import java.io.InputStream;
 import java.math.BigInteger;
 import java.net.URI;
+import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Instant;
+import java.time.LocalDate;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -39,6 +44,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
 
 /** Several gateways, each a process of its own, on one PostgreSQL. */
 class SharedLedgerIT {
@@ -136,6 +142,8 @@ class SharedLedgerIT {
             completionUsdPerMillion: "4"
             contextTokens: 1024
             threads: 1
+        credits:
+          usdPerCredit: "0.02"
         """
             .formatted(c.payTo(), c.chain().rpc(), c.chain().network(), c.chain().token()));
     List<String> command = new ArrayList<>(Spawned.java());
@@ -155,7 +163,7 @@ class SharedLedgerIT {
 
   private static String said(HttpResponse<String> response) throws Exception {
     assertThat(response.statusCode()).as(response.body()).isEqualTo(200);
-    return Json.parse(response.body().getBytes(java.nio.charset.StandardCharsets.UTF_8))
+    return Json.parse(response.body().getBytes(UTF_8))
         .path("choices")
         .path(0)
         .path("message")
@@ -211,24 +219,16 @@ class SharedLedgerIT {
     assertThat(world.ledgerHeld(world.buyer.address())).isZero();
   }
 
-  @Test
-  void fourGatewaysDoNotPassTheLimitOfAKeyThatTheyShare() throws Exception {
-    join(4);
-    PicoUsd limit = PicoUsd.ofDollars("0.05");
-    String secret;
-    String keyId;
+  private ApiKey.Fresh key(KeyLimits limits) throws Exception {
     try (KeyStore store = KeyStore.open(homes.get(2).ledger())) {
-      ApiKey.Fresh fresh =
-          ApiKey.create(
-              "shared",
-              new KeyLimits(
-                  Optional.of(limit), Optional.empty(), Optional.empty(), Map.of(), Map.of(), 0, 0),
-              Instant.now(),
-              new SecureRandom());
+      ApiKey.Fresh fresh = ApiKey.create("shared", limits, Instant.now(), new SecureRandom());
       assertThat(store.add(fresh.key())).isTrue();
-      secret = fresh.secret().reveal();
-      keyId = fresh.key().id();
+      return fresh;
     }
+  }
+
+  /** Asks at four gateways until all refuse, and says how often they have answered. */
+  private int askUntilRefused(String secret, String code) throws Exception {
     AtomicInteger answered = new AtomicInteger();
     AtomicInteger refused = new AtomicInteger();
     List<Callable<Boolean>> clients = new ArrayList<>();
@@ -247,7 +247,7 @@ class SharedLedgerIT {
                   inARow = 0;
                 }
                 case 402 -> {
-                  assertThat(response.body()).contains("key_limit_reached");
+                  assertThat(response.body()).contains(code);
                   refused.incrementAndGet();
                   inARow++;
                   Thread.sleep(300);
@@ -263,6 +263,82 @@ class SharedLedgerIT {
         assertThat(one.get()).isTrue();
       }
     }
+    assertThat(refused.get()).isPositive();
+    return answered.get();
+  }
+
+  @Test
+  void fourGatewaysDoNotSpendMoreCreditsThanThereAre() throws Exception {
+    join(4);
+    // 0.5 credits, by work: as many as some 60 answers come to.
+    Path work = directory.resolve("work.json");
+    Files.writeString(
+        work,
+        "{\"id\": \"w1\", \"holder\": \"ann\", \"flop\": \"70000000000000000\", \"evidenceSha256\": \""
+            + "ab".repeat(32)
+            + "\"}");
+    List<String> mint = new ArrayList<>(Spawned.java());
+    mint.addAll(
+        List.of("credits", "mint", work.toString(), "--home", world.home.path().toString()));
+    assertThat(Spawned.run(0, mint)).contains("0.500000 credits for ann");
+    String secret = key(KeyLimits.NONE.paidFrom("ann")).secret().reveal();
+    int answered = askUntilRefused(secret, "credits_exhausted");
+    assertThat(answered).isGreaterThan(10);
+    eventually(
+        "nothing is held any more",
+        () ->
+            Verifier.read(
+                world.home.ledger(),
+                c -> Credits.supply(c, LocalDate.now(ZoneOffset.UTC)).held().signum() == 0));
+    Credits.Supply supply =
+        Verifier.read(world.home.ledger(), c -> Credits.supply(c, LocalDate.now(ZoneOffset.UTC)));
+    assertThat(supply.minted()).isEqualTo(500_000);
+    assertThat(supply.circulating()).isNotNegative().isLessThan(BigInteger.valueOf(60_000));
+    assertThat(supply.minted()).isEqualTo(supply.returned().add(supply.circulating()));
+
+    JsonNode quote = Json.parse(world.get("/v1/credits/quote?usd=1").body().getBytes(UTF_8));
+    assertThat(quote.path("credits").asString()).isEqualTo("50.000000");
+    assertThat(world.get("/v1/credits/quote?usd=x").statusCode()).isEqualTo(400);
+    assertThat(world.get("/v1/credits/supply").body()).contains("\"minted\":\"0.500000\"");
+    assertThat(give(secret, "{\"to\":\"bob\",\"credits\":\"0.000001\",\"id\":\"1\"}").statusCode())
+        .isEqualTo(200);
+    assertThat(give(secret, "{\"to\":\"bob\",\"credits\":\"0.000001\",\"id\":\"1\"}").statusCode())
+        .isEqualTo(200);
+    assertThat(give(secret, "{\"to\":\"bob\",\"credits\":\"100\",\"id\":\"2\"}").statusCode())
+        .isEqualTo(402);
+    assertThat(give(secret, "{\"to\":\"../\",\"credits\":\"1\",\"id\":\"3\"}").statusCode())
+        .isEqualTo(400);
+    assertThat(give("gt-none", "{}").statusCode()).isEqualTo(401);
+    HttpResponse<String> statement =
+        world.http.send(
+            HttpRequest.newBuilder(world.url.resolve("/v1/credits/statement"))
+                .header("Authorization", "Bearer " + secret)
+                .build(),
+            HttpResponse.BodyHandlers.ofString());
+    assertThat(statement.body())
+        .contains("\"holder\":\"ann\"", "\"credits\":\"0.500000\"", "\"credits\":\"-0.000001\"");
+  }
+
+  private HttpResponse<String> give(String secret, String json) throws Exception {
+    return world.http.send(
+        HttpRequest.newBuilder(world.url.resolve("/v1/credits/transfer"))
+            .header("Authorization", "Bearer " + secret)
+            .header("Content-Type", "application/json")
+            .POST(HttpRequest.BodyPublishers.ofString(json))
+            .build(),
+        HttpResponse.BodyHandlers.ofString());
+  }
+
+  @Test
+  void fourGatewaysDoNotPassTheLimitOfAKeyThatTheyShare() throws Exception {
+    join(4);
+    PicoUsd limit = PicoUsd.ofDollars("0.05");
+    ApiKey.Fresh fresh =
+        key(
+            new KeyLimits(
+                Optional.of(limit), Optional.empty(), Optional.empty(), Map.of(), Map.of(), 0, 0));
+    String keyId = fresh.key().id();
+    int answered = askUntilRefused(fresh.secret().reveal(), "key_limit_reached");
     BigInteger[] sum = {BigInteger.ZERO};
     int[] rows = {0};
     eventually(
@@ -279,10 +355,9 @@ class SharedLedgerIT {
                       sum[0] = sum[0].add(row.cost().pico());
                       rows[0]++;
                     });
-                return rows[0] == answered.get();
+                return rows[0] == answered;
               });
         });
-    assertThat(refused.get()).isPositive();
     assertThat(sum[0]).isLessThanOrEqualTo(limit.pico());
     // What is left is less than what one more request may cost at each gateway.
     assertThat(limit.pico().subtract(sum[0])).isLessThan(limit.pico().divide(BigInteger.TWO));

@@ -181,6 +181,14 @@ final class Batch {
     }
 
     @Override
+    public boolean hasEnded(String holdId) throws SQLException {
+      Book.HoldState changed = newHolds.get(holdId);
+      Optional<Book.HoldState> state =
+          changed == null ? Batch.this.hold(holdId) : Optional.of(changed);
+      return state.isEmpty() || state.get().ended();
+    }
+
+    @Override
     public Applied apply(Entry entry) throws RefusedException, SQLException {
       String body = entry.canonical();
       if (!entry.id().matches("[0-9a-f]{32}")) {

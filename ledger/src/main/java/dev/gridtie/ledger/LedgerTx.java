@@ -28,6 +28,9 @@ public interface LedgerTx extends LedgerView {
    */
   Applied apply(Entry entry) throws RefusedException, SQLException;
 
+  /** Whether a hold has ended, or there is none. */
+  boolean hasEnded(String holdId) throws SQLException;
+
   /** Opens an account unless it is open. */
   default void ensureOpen(AccountId account, boolean creditOnly, Instant now)
       throws RefusedException, SQLException {

@@ -144,6 +144,12 @@ public final class Account {
         });
   }
 
+  /** Whether to hold money for a request, others may have to be asked. */
+  public boolean mayBlock() {
+    KeyLimits limits = key.limits();
+    return limits.credits().isPresent() || leases != null;
+  }
+
   /** A request's cost stands in the database. */
   synchronized void posted(UsageRow row) {
     if (leases != null) {

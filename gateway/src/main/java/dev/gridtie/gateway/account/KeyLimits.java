@@ -17,6 +17,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param places by a provider's name, or an endpoint's: {@code MODEL@ENDPOINT}
  * @param requestsPerMinute 0 for no limit
  * @param tokensPerMinute sent and received together; 0 for no limit
+ * @param credits whose credits it spends; empty where its holder is billed in dollars
  */
 public record KeyLimits(
     Optional<PicoUsd> total,
@@ -25,10 +26,29 @@ public record KeyLimits(
     Map<String, PicoUsd> models,
     Map<String, PicoUsd> places,
     int requestsPerMinute,
-    int tokensPerMinute) {
+    int tokensPerMinute,
+    Optional<String> credits) {
 
   public static final KeyLimits NONE =
       new KeyLimits(Optional.empty(), Optional.empty(), Optional.empty(), Map.of(), Map.of(), 0, 0);
+
+  /** Of a key whose holder is billed. */
+  public KeyLimits(
+      Optional<PicoUsd> total,
+      Optional<PicoUsd> day,
+      Optional<PicoUsd> month,
+      Map<String, PicoUsd> models,
+      Map<String, PicoUsd> places,
+      int requestsPerMinute,
+      int tokensPerMinute) {
+    this(total, day, month, models, places, requestsPerMinute, tokensPerMinute, Optional.empty());
+  }
+
+  /** The same for a key that pays from a holder's credits. */
+  public KeyLimits paidFrom(String holder) {
+    return new KeyLimits(
+        total, day, month, models, places, requestsPerMinute, tokensPerMinute, Optional.of(holder));
+  }
 
   public KeyLimits {
     models = Map.copyOf(models);
@@ -46,6 +66,7 @@ public record KeyLimits(
     places.forEach((name, v) -> byPlace.put(name, v.pico().toString()));
     json.put("requestsPerMinute", requestsPerMinute);
     json.put("tokensPerMinute", tokensPerMinute);
+    credits.ifPresent(holder -> json.put("credits", holder));
     return json;
   }
 
@@ -57,7 +78,8 @@ public record KeyLimits(
         picos(json.path("models")),
         picos(json.path("endpoints")),
         json.path("requestsPerMinute").asInt(0),
-        json.path("tokensPerMinute").asInt(0));
+        json.path("tokensPerMinute").asInt(0),
+        Optional.ofNullable(Json.text(json, "credits")));
   }
 
   private static Optional<PicoUsd> pico(JsonNode json, String key) {

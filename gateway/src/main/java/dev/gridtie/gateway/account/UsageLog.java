@@ -1,6 +1,9 @@
 package dev.gridtie.gateway.account;
 
 import dev.gridtie.base.Ids;
+import dev.gridtie.base.PicoUsd;
+import dev.gridtie.gateway.till.Credits;
+import dev.gridtie.gateway.till.Expenses;
 import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.Entry;
@@ -10,6 +13,7 @@ import dev.gridtie.ledger.StoreException;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -42,7 +46,18 @@ public final class UsageLog implements AutoCloseable {
 
   private final Database database;
   private final KeyBook keys;
-  private final BlockingQueue<UsageRow> waiting = new ArrayBlockingQueue<>(WAITING_MAX);
+  private final InstantSource clock;
+
+  /**
+   * A request that is over.
+   *
+   * @param row what is written down of it; empty where nothing was given
+   * @param held what was held of credits for it
+   * @param providerCost what its provider takes for it
+   */
+  private record Over(Optional<UsageRow> row, Optional<Purse.Held> held, PicoUsd providerCost) {}
+
+  private final BlockingQueue<Over> waiting = new ArrayBlockingQueue<>(WAITING_MAX);
   private final Thread thread;
   private volatile boolean closed;
   private volatile boolean failing;
@@ -50,7 +65,8 @@ public final class UsageLog implements AutoCloseable {
   /**
    * @param keys whose charges they are
    */
-  public UsageLog(Database database, KeyBook keys) {
+  public UsageLog(Database database, KeyBook keys, InstantSource clock) {
+    this.clock = clock;
     this.database = database;
     this.keys = keys;
     this.thread = Thread.ofPlatform().name("usage-writer").daemon(true).start(this::run);
@@ -61,19 +77,30 @@ public final class UsageLog implements AutoCloseable {
     return waiting.size() < FULL && !failing;
   }
 
-  /** Notes a request; never blocks. */
+  /** Notes a request that a key is billed for, or nobody; never blocks. */
   public void add(UsageRow row) {
-    if (!waiting.offer(row)) {
+    add(row, Optional.empty(), PicoUsd.ZERO);
+  }
+
+  /** Notes a request, and spends of what was held of credits for it; never blocks. */
+  public void add(UsageRow row, Optional<Purse.Held> held, PicoUsd providerCost) {
+    if (!waiting.offer(new Over(Optional.of(row), held, providerCost))) {
       System.err.println("gridtie: a charge of " + row.cost() + " could not be written down");
     }
   }
 
+  /** Frees what was held of credits for a request that came to nothing; never blocks. */
+  public void release(Purse.Held held) {
+    boolean unused = waiting.offer(new Over(Optional.empty(), Optional.of(held), PicoUsd.ZERO));
+    // Where there is no room for it, it expires.
+  }
+
   private void run() {
-    List<UsageRow> batch = new ArrayList<>();
+    List<Over> batch = new ArrayList<>();
     while (!closed || !waiting.isEmpty() || !batch.isEmpty()) {
       try {
         if (batch.isEmpty()) {
-          UsageRow first = waiting.poll(200, TimeUnit.MILLISECONDS);
+          Over first = waiting.poll(200, TimeUnit.MILLISECONDS);
           if (first == null) {
             continue;
           }
@@ -109,25 +136,39 @@ public final class UsageLog implements AutoCloseable {
     }
   }
 
-  private void write(List<UsageRow> batch) {
+  private void write(List<Over> batch) {
+    List<UsageRow> rows = batch.stream().flatMap(o -> o.row().stream()).toList();
     int unused =
         database.write(
             (c, log) -> {
-              for (UsageRow row : batch) {
-                write(c, log, row);
+              for (Over over : batch) {
+                write(c, log, over);
               }
               Optional<Budgets> budgets = keys.budgets();
               if (budgets.isPresent()) {
-                budgets.get().post(c, batch);
+                budgets.get().post(c, rows);
               }
               return batch.size();
             });
-    keys.posted(batch);
+    keys.posted(rows);
   }
 
-  private static void write(Connection c, LedgerTx log, UsageRow row)
-      throws SQLException, RefusedException {
-    UsageStore.insert(c, row);
+  private void write(Connection c, LedgerTx log, Over over) throws SQLException, RefusedException {
+    PicoUsd cost = over.row().map(UsageRow::cost).orElse(PicoUsd.ZERO);
+    if (over.row().isPresent()) {
+      UsageRow row = over.row().get();
+      UsageStore.insert(c, row);
+      Expenses.cost(log, row.id(), row.provider(), over.providerCost(), row.time());
+    }
+    if (over.held().isPresent()) {
+      Purse.Held held = over.held().get();
+      Credits.spend(c, log, held.answerId(), held.price(cost), clock.instant());
+    } else if (over.row().isPresent()) {
+      bill(log, over.row().get());
+    }
+  }
+
+  private static void bill(LedgerTx log, UsageRow row) throws SQLException, RefusedException {
     if (row.keyId().isEmpty() || row.cost().isZero()) {
       return;
     }

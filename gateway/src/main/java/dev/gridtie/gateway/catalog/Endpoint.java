@@ -10,6 +10,8 @@ import java.util.Set;
  * @param id names it within its model: provider, and quantisation where it has several
  * @param provider who runs it
  * @param dialect of its server; empty for an engine of ours
+ * @param prices what is charged for it
+ * @param costs what its provider takes of us for it
  * @param contextTokens prompt and answer together
  * @param maxCompletionTokens the longest answer it gives
  * @param quantization of the weights, in lower case, or {@code unknown}
@@ -21,6 +23,7 @@ public record Endpoint(
     String provider,
     Optional<dev.gridtie.wire.chat.Dialect> dialect,
     Prices prices,
+    Prices costs,
     int contextTokens,
     int maxCompletionTokens,
     String quantization,
@@ -30,6 +33,38 @@ public record Endpoint(
     String build,
     List<Channel> channels,
     Health health) {
+
+  /** One whose provider takes nothing, or nothing that is known. */
+  public Endpoint(
+      String id,
+      String provider,
+      Optional<dev.gridtie.wire.chat.Dialect> dialect,
+      Prices prices,
+      int contextTokens,
+      int maxCompletionTokens,
+      String quantization,
+      Set<String> regions,
+      DataPolicy data,
+      Set<Feature> features,
+      String build,
+      List<Channel> channels,
+      Health health) {
+    this(
+        id,
+        provider,
+        dialect,
+        prices,
+        Prices.FREE,
+        contextTokens,
+        maxCompletionTokens,
+        quantization,
+        regions,
+        data,
+        features,
+        build,
+        channels,
+        health);
+  }
 
   public Endpoint {
     regions = Set.copyOf(regions);

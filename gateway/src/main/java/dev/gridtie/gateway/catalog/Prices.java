@@ -2,6 +2,7 @@ package dev.gridtie.gateway.catalog;
 
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.wire.chat.Usage;
+import java.math.BigInteger;
 
 /**
  * What an endpoint's tokens cost, each.
@@ -20,6 +21,21 @@ public record Prices(
   /** Prices that know no cache: what is sent costs the same wherever it comes from. */
   public static Prices of(PicoUsd prompt, PicoUsd completion) {
     return new Prices(prompt, completion, prompt, prompt, PicoUsd.ZERO);
+  }
+
+  /** These, and so many per cent more, each rounded up. */
+  public Prices plusPercent(int percent) {
+    return new Prices(
+        plus(prompt, percent),
+        plus(completion, percent),
+        plus(cacheRead, percent),
+        plus(cacheWrite, percent),
+        plus(request, percent));
+  }
+
+  private static PicoUsd plus(PicoUsd price, int percent) {
+    BigInteger hundredfold = price.pico().multiply(BigInteger.valueOf(100L + percent));
+    return new PicoUsd(hundredfold.add(BigInteger.valueOf(99)).divide(BigInteger.valueOf(100)));
   }
 
   /** Whether nothing is charged, whatever is asked. */

@@ -52,7 +52,7 @@ final class ChatHandler {
       return false;
     }
     Optional<Account> account = asked.key().flatMap(services.keys()::known);
-    if (account.isEmpty()) {
+    if (account.isEmpty() || account.get().mayBlock()) {
       return false;
     }
     Optional<Planned> planned =

@@ -59,6 +59,7 @@ public final class EdgeServer implements AutoCloseable {
   private final Services services;
   private final Listings listings;
   private final AccountPages accounts;
+  private final CreditPages credits;
   private final Map<String, BooleanSupplier> health;
   private volatile ChatHandler chat;
   private volatile ChannelPage channels;
@@ -93,6 +94,7 @@ public final class EdgeServer implements AutoCloseable {
     this.origins = origins;
     this.services = services;
     this.listings = new Listings(services.catalog());
+    this.credits = new CreditPages(services);
     this.accounts = new AccountPages(services.database(), services.keys());
     this.limits = limits;
     this.health = Map.copyOf(health);
@@ -299,6 +301,8 @@ public final class EdgeServer implements AutoCloseable {
         boolean local = isLocal(request);
         get(request, reply, r -> logPages.handle(rest, local, r));
       }
+      case String p when p.startsWith(CreditPages.PREFIX) ->
+          credits(request, p.substring(CreditPages.PREFIX.length()), reply);
       case "/health/live" ->
           health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
       case "/health/ready" -> health(request, reply, this::ready);
@@ -306,6 +310,32 @@ public final class EdgeServer implements AutoCloseable {
           get(request, reply, r -> receipt(p.substring("/v1/receipts/".length()), r));
       case String p when p.startsWith("/v1/models/") ->
           get(request, reply, r -> model(p.substring("/v1/models/".length()), r));
+      default -> refuse(request, reply, nothingHere());
+    }
+  }
+
+  private void credits(HttpServerRequest request, String page, Reply reply) {
+    switch (page) {
+      case "quote" ->
+          get(
+              request,
+              reply,
+              r -> credits.quote(request.getParam("usd"), request.getParam("credits"), r));
+      case "supply" -> get(request, reply, credits::supply);
+      case "statement" ->
+          get(
+              request,
+              reply,
+              r ->
+                  Credentials.key(request.headers(), request.query())
+                      .flatMap(services.keys()::open)
+                      .ifPresentOrElse(
+                          a -> credits.statement(a, r), () -> r.error(ChatHandler.unknownKey())));
+      case "transfer" ->
+          post(
+              request,
+              reply,
+              body -> credits.transfer(request.headers(), request.query(), body, reply));
       default -> refuse(request, reply, nothingHere());
     }
   }

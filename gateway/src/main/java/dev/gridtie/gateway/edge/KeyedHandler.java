@@ -6,6 +6,7 @@ import dev.gridtie.base.Ids;
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.account.Account;
+import dev.gridtie.gateway.account.Purse;
 import dev.gridtie.gateway.account.UsageRow;
 import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.answer.Ending;
@@ -93,7 +94,15 @@ final class KeyedHandler {
       }
       hold = Optional.of(((Outcome.Ok<Account.Hold>) held).value());
     }
-    Books books = new Books(asked, planned, hold, account, newId(), true);
+    String id = newId();
+    Outcome<Optional<Purse.Held>> purse = purse(account, id, cost);
+    if (purse instanceof Outcome.Refused<Optional<Purse.Held>> refused) {
+      hold.ifPresent(Account.Hold::release);
+      asked.reply().error(refused.error());
+      return;
+    }
+    Optional<Purse.Held> credits = ((Outcome.Ok<Optional<Purse.Held>>) purse).value();
+    Books books = new Books(asked, planned, hold, credits, account, id, true);
     Delivery delivery =
         new Delivery(
             asked, planned.job().stream(), planned.promptEstimate(), services.keepWords(), books);
@@ -106,6 +115,17 @@ final class KeyedHandler {
             false,
             Buffer.buffer(),
             List.of()));
+  }
+
+  /** Of a key that pays with credits, holds as many as the answer may cost. */
+  private Outcome<Optional<Purse.Held>> purse(Optional<Account> account, String id, PicoUsd bound) {
+    Optional<String> holder = account.flatMap(a -> a.key().limits().credits());
+    return holder.isEmpty() || bound.isZero()
+        ? Outcome.ok(Optional.empty())
+        : services
+            .purse()
+            .hold(holder.get(), "gen-" + id, bound)
+            .then(held -> Outcome.ok(Optional.of(held)));
   }
 
   private PicoUsd hitPrice(PicoUsd price) {
@@ -208,6 +228,14 @@ final class KeyedHandler {
       Optional<Account> account,
       Optional<String> cacheName) {
     String id = newId();
+    PicoUsd bound = bounded.hold().map(Account.Hold::amount).orElse(PicoUsd.ZERO);
+    Outcome<Optional<Purse.Held>> purse = purse(account, id, bound);
+    if (purse instanceof Outcome.Refused<Optional<Purse.Held>> refused) {
+      bounded.hold().ifPresent(Account.Hold::release);
+      asked.reply().error(refused.error());
+      return;
+    }
+    Optional<Purse.Held> credits = ((Outcome.Ok<Optional<Purse.Held>>) purse).value();
     long created = services.clock().instant().getEpochSecond();
     Job job = planned.job();
     Long seed = job.request().map(r -> r.sampling().seed()).orElse(null);
@@ -218,7 +246,7 @@ final class KeyedHandler {
     Plan plan = bounded.plan().withHeads(Heads.of(asked.inbound(), ready, id, created));
     Optional<AnswerCache.Joined> joined = cacheName.map(services.cache()::join);
     boolean hit = joined.isPresent() && !joined.get().first();
-    Books books = new Books(asked, planned, bounded.hold(), account, id, hit);
+    Books books = new Books(asked, planned, bounded.hold(), credits, account, id, hit);
     Delivery delivery =
         new Delivery(asked, job.stream(), planned.promptEstimate(), services.keepWords(), books);
     // On the loop of the client's connection, so that bytes need not change threads.
@@ -281,6 +309,7 @@ final class KeyedHandler {
     private final Asked asked;
     private final Planned planned;
     private final Optional<Account.Hold> hold;
+    private final Optional<Purse.Held> credits;
     private final Optional<Account> account;
     private final String id;
     private final boolean hit;
@@ -292,9 +321,11 @@ final class KeyedHandler {
         Asked asked,
         Planned planned,
         Optional<Account.Hold> hold,
+        Optional<Purse.Held> credits,
         Optional<Account> account,
         String id,
         boolean hit) {
+      this.credits = credits;
       this.asked = asked;
       this.planned = planned;
       this.hold = hold;
@@ -317,6 +348,7 @@ final class KeyedHandler {
       String keyId = account.map(a -> a.key().id()).orElse("");
       if (leg == null) {
         hold.ifPresent(Account.Hold::release);
+        credits.ifPresent(services.usage()::release);
         services.watch().over(seen(result, null, keyId, PicoUsd.ZERO));
       } else {
         PicoUsd full = leg.endpoint().prices().cost(result.usage());
@@ -326,7 +358,8 @@ final class KeyedHandler {
         long tokens = result.usage().input() + result.usage().output();
         hold.ifPresent(h -> h.charge(cost, leg.places(), tokens));
         if (account.isPresent()) {
-          services.usage().add(row(result, leg, keyId, cost));
+          PicoUsd takes = hit ? PicoUsd.ZERO : leg.endpoint().costs().cost(result.usage());
+          services.usage().add(row(result, leg, keyId, cost), credits, takes);
         }
         services.watch().over(seen(result, leg, keyId, cost));
         if ("ok".equals(result.outcome())) {

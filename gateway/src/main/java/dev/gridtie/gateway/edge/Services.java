@@ -1,6 +1,7 @@
 package dev.gridtie.gateway.edge;
 
 import dev.gridtie.gateway.account.KeyBook;
+import dev.gridtie.gateway.account.Purse;
 import dev.gridtie.gateway.account.UsageLog;
 import dev.gridtie.gateway.cache.AnswerCache;
 import dev.gridtie.gateway.catalog.Catalog;
@@ -33,6 +34,7 @@ public record Services(
     Offers offers,
     KeyBook keys,
     UsageLog usage,
+    Purse purse,
     AnswerCache cache,
     Watch watch,
     Metrics metrics,

@@ -1,6 +1,7 @@
 package dev.gridtie.gateway.gate;
 
 import dev.gridtie.gateway.gate.Ticket.Gate;
+import dev.gridtie.gateway.till.Expenses;
 import dev.gridtie.x402.evm.batch.BatchTypes.Payload;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.UnreachableException;
@@ -113,7 +114,19 @@ final class ChannelWay {
     return switch (settlement) {
       case Settlement.Settled settled -> {
         // From here on the deposit is the payer's own, in its channel: nothing is owed for it.
-        PaymentRecord arrived = parts.save(current.with(PaymentState.VERIFIED));
+        PaymentRecord arrived =
+            parts.write(
+                (c, log) -> {
+                  Expenses.gas(
+                      log,
+                      current.requirements().network(),
+                      settled.transaction(),
+                      settled.feeWei(),
+                      parts.now());
+                  PaymentRecord record = current.with(PaymentState.VERIFIED);
+                  PaymentStore.save(c, record, parts.now());
+                  return record;
+                });
         yield Optional.of(
             new Deposited(arrived, channels.deposited(row, settled), settled.transaction()));
       }

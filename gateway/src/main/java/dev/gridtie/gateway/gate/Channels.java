@@ -275,6 +275,7 @@ final class Channels {
               save(c, log, present(c, row).charged(amount, signed(served), parts.now()));
               charging.keep(
                   c,
+                  log,
                   served,
                   order,
                   delivered,

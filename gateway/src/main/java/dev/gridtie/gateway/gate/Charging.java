@@ -12,6 +12,7 @@ import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.gateway.provider.PromptBound;
 import dev.gridtie.gateway.receipts.Receipts;
 import dev.gridtie.gateway.relay.Leg;
+import dev.gridtie.gateway.till.Expenses;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.ledger.Entry;
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
@@ -65,6 +66,7 @@ final class Charging {
             offer.worth(settled.amount()),
             settled.transaction(),
             parts.now());
+    gas(log, p.requirements().network(), settled);
     PaymentRecord after = p.settled(settled.transaction());
     PaymentStore.save(c, after, parts.now());
     Optional<PaymentStore.Draft> draft = PaymentStore.draft(c, p.key());
@@ -72,6 +74,12 @@ final class Charging {
       chargeDelivered(c, log, after, draft.get());
     }
     return after;
+  }
+
+  /** What the chain has taken of us for a transaction. */
+  void gas(LedgerTx log, String network, Settlement.Settled settled)
+      throws SQLException, RefusedException {
+    Expenses.gas(log, network, settled.transaction(), settled.feeWei(), parts.now());
   }
 
   /**
@@ -216,6 +224,7 @@ final class Charging {
         total.minus(total.min(charged(log, held))).min(till.held(log, held.key(), held.attempts()));
     till.charge(log, held.key(), held.attempts(), due, receiptId, parts.now());
     sign(c, log, draft(delivered, order, held, due), held);
+    owe(log, delivered, receiptId);
     if (delivered.whole()) {
       StoredAnswer stored =
           new StoredAnswer(bytes, order.job().stream(), delivered.finish(), receiptId, created);
@@ -225,17 +234,27 @@ final class Charging {
     return true;
   }
 
+  /** Whoever has answered is owed for it, whatever we are paid. */
+  private void owe(LedgerTx log, Delivered delivered, String receiptId)
+      throws SQLException, RefusedException {
+    Endpoint endpoint = delivered.leg().endpoint();
+    Expenses.cost(
+        log, receiptId, endpoint.provider(), endpoint.costs().cost(delivered.usage()), parts.now());
+  }
+
   /** Keeps what was delivered and is about to be paid: its receipt, and a whole answer. */
   void keep(
       Connection c,
+      LedgerTx log,
       PaymentRecord served,
       Order order,
       Delivered delivered,
       byte[] bytes,
       PaymentStore.Draft draft,
       long created)
-      throws SQLException {
+      throws SQLException, RefusedException {
     PaymentStore.saveDraft(c, served.key(), draft);
+    owe(log, delivered, receiptId(served));
     if (delivered.whole()) {
       StoredAnswer answer =
           new StoredAnswer(

@@ -4,6 +4,7 @@ import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.gate.Offers.Channeled;
 import dev.gridtie.gateway.gate.Offers.Offer;
+import dev.gridtie.gateway.till.Expenses;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.batch.BatchDeed;
@@ -54,7 +55,9 @@ final class Claims {
     Channeled bank = offer.channels().orElseThrow();
     while (!Thread.currentThread().isInterrupted()) {
       try {
-        round(offer, bank);
+        if (parts.presence().isFirst()) { // of several gateways one claims
+          round(offer, bank);
+        }
         Thread.sleep(bank.policy().every());
       } catch (InterruptedException e) {
         return;
@@ -168,7 +171,7 @@ final class Claims {
   }
 
   /** What was claimed, on this channel and all others to the same receiver, comes to it. */
-  private static void payOut(Channeled bank, ChannelRow row) {
+  private void payOut(Channeled bank, ChannelRow row) {
     say(
         "paying out",
         settle(
@@ -200,9 +203,23 @@ final class Claims {
     }
   }
 
-  private static Settlement settle(Channeled bank, BatchDeed deed, long chainId) {
+  private Settlement settle(Channeled bank, BatchDeed deed, long chainId) {
     try {
-      return bank.facilitator().settle(deed, chainId, signed -> {});
+      Settlement settlement = bank.facilitator().settle(deed, chainId, signed -> {});
+      if (settlement instanceof Settlement.Settled settled) {
+        boolean unused =
+            parts.write(
+                (c, log) -> {
+                  Expenses.gas(
+                      log,
+                      "eip155:" + chainId,
+                      settled.transaction(),
+                      settled.feeWei(),
+                      parts.now());
+                  return true;
+                });
+      }
+      return settlement;
     } catch (MalformedPaymentException e) {
       return new Settlement.Failed(new Refusal("invalid_payload", String.valueOf(e.getMessage())));
     }

@@ -60,6 +60,7 @@ final class Metering {
                   ObjectNode draft = charging.draft(delivered, order, measured, due);
                   charging.keep(
                       c,
+                      log,
                       served,
                       order,
                       delivered,

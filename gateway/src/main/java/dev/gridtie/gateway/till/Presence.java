@@ -144,6 +144,13 @@ public final class Presence implements AutoCloseable {
     return 1 + others.size() - gone.size();
   }
 
+  /** Whether this is the one that does what only one should: the first by name of those alive. */
+  public synchronized boolean isFirst() {
+    return others.keySet().stream()
+        .filter(o -> !gone.contains(o))
+        .allMatch(o -> o.compareTo(id) > 0);
+  }
+
   /** Whether the others can be sure that this gateway is not gone. */
   public boolean isCurrent() {
     return isAlone || nanoTime.getAsLong() - lastBeat < STALE_AFTER.toNanos();

@@ -28,7 +28,9 @@ public enum Export {
       out.append(quoted(m.between().debit().owner())).append(',');
       out.append(quoted(m.between().credit().owner())).append(',');
       out.append(quoted(m.between().debit().asset())).append(',');
-      out.append(Names.amount(m.posted())).append(',').append(Names.amount(m.pending()));
+      out.append(Names.amount(m.between().debit().asset(), m.posted()))
+          .append(',')
+          .append(Names.amount(m.between().debit().asset(), m.pending()));
       out.append(',').append(quoted(m.memo())).append("\r\n");
     }
   },
@@ -53,7 +55,7 @@ public enum Export {
         return;
       }
       String currency = Names.currency(m.between().debit().asset());
-      String amount = Names.amount(m.posted());
+      String amount = Names.amount(m.between().debit().asset(), m.posted());
       out.append("\n" + day(m) + " * \"" + Names.narration(m.memo()) + "\"\n");
       out.append("  entry: \"" + m.entry().id() + "\"\n");
       out.append("  " + Names.account(m.between().debit()) + "  " + amount + " " + currency + "\n");
@@ -81,7 +83,7 @@ public enum Export {
         return;
       }
       String currency = "\"" + Names.currency(m.between().debit().asset()) + "\"";
-      String amount = Names.amount(m.posted());
+      String amount = Names.amount(m.between().debit().asset(), m.posted());
       out.append("\n" + day(m) + " * " + Names.narration(m.memo()) + "\n");
       out.append("    ; entry: " + m.entry().id() + "\n");
       out.append(

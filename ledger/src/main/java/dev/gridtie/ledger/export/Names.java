@@ -11,9 +11,19 @@ import java.util.Locale;
 import java.util.Map;
 
 /** How plain-text accounting names our accounts and assets, and writes our amounts. */
-final class Names {
-  /** Amounts are in 1e-12 dollars. */
-  private static final int DECIMALS = 12;
+public final class Names {
+  /** Dollars are counted in 1e-12; what is no dollar, in units of its own. */
+  private static final int DOLLAR_DECIMALS = 12;
+
+  /** Credits are counted in millionths. */
+  private static final String CREDIT = "credit";
+
+  private static final int CREDIT_DECIMALS = 6;
+
+  /** A chain's own coin is counted in 1e-18. */
+  private static final String COIN_SUFFIX = ":coin";
+
+  private static final int COIN_DECIMALS = 18;
 
   /** Which of the five kinds an account is of, by the kind of its owner. */
   private static final Map<String, String> ROOTS =
@@ -23,7 +33,11 @@ final class Names {
           "payer", "Liabilities:Payer",
           "key", "Assets:Key",
           "revenue", "Income:Revenue",
-          "losses", "Expenses:Losses");
+          "losses", "Expenses:Losses",
+          "cost", "Expenses:Cost",
+          "payable", "Liabilities:Payable",
+          "gas", "Expenses:Gas",
+          "wallet", "Assets:Wallet");
 
   private Names() {}
 
@@ -43,11 +57,17 @@ final class Names {
   /** A currency for each asset: what it is stands beside its declaration. */
   static String currency(String asset) {
     String hash = Hex.encode(Hashes.sha256(asset.getBytes(UTF_8))).substring(2, 12);
-    return "USD." + hash.toUpperCase(Locale.ROOT);
+    String kind = asset.equals(CREDIT) ? "CREDIT." : asset.endsWith(COIN_SUFFIX) ? "COIN." : "USD.";
+    return kind + hash.toUpperCase(Locale.ROOT);
   }
 
-  static String amount(BigInteger amount) {
-    return new BigDecimal(amount, DECIMALS).toPlainString();
+  /** An amount of an asset, in whole ones of it. */
+  public static String amount(String asset, BigInteger amount) {
+    int decimals =
+        asset.equals(CREDIT)
+            ? CREDIT_DECIMALS
+            : asset.endsWith(COIN_SUFFIX) ? COIN_DECIMALS : DOLLAR_DECIMALS;
+    return new BigDecimal(amount, decimals).toPlainString();
   }
 
   /** One line, without what would end a quoted text. */
