@@ -55,7 +55,9 @@ public final class Expenses {
   public static void gas(
       LedgerTx log, String network, String transaction, BigInteger feeWei, Instant now)
       throws RefusedException, SQLException {
-    if (feeWei.signum() == 0 || transaction.isEmpty()) {
+    String id = Ids.derived("gas " + network + " " + transaction);
+    // One that was mined anew after a reorganisation may have cost something else: the first counts.
+    if (feeWei.signum() == 0 || transaction.isEmpty() || log.entry(id).isPresent()) {
       return;
     }
     AccountId gas = new AccountId(network + COIN_SUFFIX, "gas");
@@ -64,7 +66,7 @@ public final class Expenses {
     log.ensureOpen(wallet, false, now);
     log.apply(
         new Entry.Transfer(
-            Ids.derived("gas " + network + " " + transaction),
+            id,
             now,
             gas,
             wallet,

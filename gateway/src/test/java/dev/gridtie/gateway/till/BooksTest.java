@@ -59,7 +59,8 @@ class BooksTest {
               Expenses.cost(log, "rcpt-" + key, "Some Provider", PicoUsd.ofDollars(cost), now);
               Expenses.cost(log, "rcpt-" + key, "Some Provider", PicoUsd.ofDollars(cost), now);
               Expenses.gas(log, "eip155:84532", "0x" + key, BigInteger.valueOf(21_000), now);
-              Expenses.gas(log, "eip155:84532", "0x" + key, BigInteger.valueOf(21_000), now);
+              // Mined anew, in another block.
+              Expenses.gas(log, "eip155:84532", "0x" + key, BigInteger.valueOf(23_000), now);
               return true;
             });
   }
