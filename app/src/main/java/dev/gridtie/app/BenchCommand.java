@@ -1,9 +1,11 @@
 package dev.gridtie.app;
 
 import dev.gridtie.bench.EdgeBench;
+import dev.gridtie.bench.LedgerBench;
 import dev.gridtie.gateway.account.ApiKey;
 import dev.gridtie.gateway.account.KeyLimits;
 import dev.gridtie.gateway.account.KeyStore;
+import dev.gridtie.ledger.Location;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,8 +14,10 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -22,8 +26,89 @@ import picocli.CommandLine.Option;
     name = "bench",
     mixinStandardHelpOptions = true,
     description = "Measures this program on this machine.",
-    subcommands = BenchCommand.Edge.class)
+    subcommands = {BenchCommand.Edge.class, BenchCommand.OfLedger.class})
 final class BenchCommand {
+  /** {@code gridtie bench ledger}. */
+  @Command(
+      name = "ledger",
+      mixinStandardHelpOptions = true,
+      description = {
+        "Durable transfers a second, all to one hot account, beside a plain insert with the same durability in the same run;"
+            + " and how fast the ledger is verified.",
+        "Prints a table in Markdown. Readings on a busy machine are worth little; compare rows of one run."
+      })
+  static final class OfLedger implements Callable<Integer> {
+    @Option(
+        names = "--seconds",
+        paramLabel = "S",
+        defaultValue = "3",
+        description = "Of each measurement (default: ${DEFAULT-VALUE}).")
+    private int seconds;
+
+    @Option(
+        names = "--rounds",
+        paramLabel = "N",
+        defaultValue = "3",
+        description = "Each is measured in, after one to warm up (default: ${DEFAULT-VALUE}).")
+    private int rounds;
+
+    @Option(
+        names = "--writers",
+        split = ",",
+        paramLabel = "N",
+        defaultValue = "1,64,1024",
+        description = "At once (default: ${DEFAULT-VALUE}).")
+    private List<Integer> writers = List.of();
+
+    @Option(
+        names = "--folder",
+        paramLabel = "DIR",
+        description = "On the disk that is measured (default: the system's for temporary files).")
+    private @Nullable Path folder;
+
+    @Option(
+        names = "--postgres",
+        paramLabel = "URL",
+        description = "Also an empty database there: jdbc:postgresql://HOST/DATABASE.")
+    private @Nullable String postgres;
+
+    @Option(names = "--user", paramLabel = "NAME", description = "Default: ${DEFAULT-VALUE}.")
+    private String user = "postgres";
+
+    @Option(
+        names = "--password-env",
+        paramLabel = "NAME",
+        description = "The environment's variable that has the password.")
+    private @Nullable String passwordEnv;
+
+    @Override
+    public Integer call() throws Exception {
+      if (seconds < 1 || rounds < 1 || writers.stream().anyMatch(n -> n < 1)) {
+        throw new Main.Failure("--seconds, --rounds and --writers must be at least 1");
+      }
+      Path directory =
+          folder == null
+              ? Files.createTempDirectory("gridtie-bench-")
+              : Files.createTempDirectory(folder, "gridtie-bench-");
+      try {
+        Optional<Location.OnPostgres> at =
+            postgres == null
+                ? Optional.empty()
+                : Optional.of(new LedgerAt(postgres, user, passwordEnv, null).location(directory));
+        System.out.println(
+            Runtime.getRuntime().availableProcessors()
+                + " processors, Java "
+                + Runtime.version()
+                + "\n");
+        new LedgerBench(new LedgerBench.Settings(seconds, rounds, writers, at), directory)
+            .run(System.out);
+        return 0;
+      } finally {
+        delete(directory);
+      }
+    }
+  }
+
   /** {@code gridtie bench edge}. */
   @Command(
       name = "edge",
@@ -214,12 +299,12 @@ final class BenchCommand {
         return fresh.secret().reveal();
       }
     }
+  }
 
-    private static void delete(Path directory) throws IOException {
-      try (Stream<Path> files = Files.walk(directory)) {
-        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-          Files.deleteIfExists(file);
-        }
+  private static void delete(Path directory) throws IOException {
+    try (Stream<Path> files = Files.walk(directory)) {
+      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+        Files.deleteIfExists(file);
       }
     }
   }

@@ -56,7 +56,8 @@ public final class Expenses {
       LedgerTx log, String network, String transaction, BigInteger feeWei, Instant now)
       throws RefusedException, SQLException {
     String id = Ids.derived("gas " + network + " " + transaction);
-    // One that was mined anew after a reorganisation may have cost something else: the first counts.
+    // One that was mined anew after a reorganisation may have cost something else: the first
+    // counts.
     if (feeWei.signum() == 0 || transaction.isEmpty() || log.entry(id).isPresent()) {
       return;
     }
@@ -64,13 +65,6 @@ public final class Expenses {
     AccountId wallet = new AccountId(network + COIN_SUFFIX, "wallet");
     log.ensureOpen(gas, false, now);
     log.ensureOpen(wallet, false, now);
-    log.apply(
-        new Entry.Transfer(
-            id,
-            now,
-            gas,
-            wallet,
-            feeWei,
-            "gas of " + transaction));
+    log.apply(new Entry.Transfer(id, now, gas, wallet, feeWei, "gas of " + transaction));
   }
 }
