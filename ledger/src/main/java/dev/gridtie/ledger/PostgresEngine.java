@@ -206,8 +206,7 @@ final class PostgresEngine implements Engine {
   private Writing beginOnce() throws SQLException {
     try {
       Writing ours = connected();
-      lock(ours.connection());
-      Chain now = ours.batch().tables().chain();
+      Chain now = lockedChain(ours.connection());
       if (fresh) {
         requireNothingLost(ours, now);
         fresh = false;
@@ -217,6 +216,23 @@ final class PostgresEngine implements Engine {
     } catch (SQLException e) {
       drop();
       throw e;
+    }
+  }
+
+  /** Takes the lock and looks where the log stands then, in one round trip. */
+  private static Chain lockedChain(Connection connection) throws SQLException {
+    try (Statement statement = connection.createStatement()) {
+      boolean isLock =
+          statement.execute(
+              "SELECT pg_advisory_xact_lock("
+                  + LOCK
+                  + "); SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1");
+      if (!isLock || !statement.getMoreResults()) {
+        throw new SQLException("the ledger's lock and its last entry were not answered");
+      }
+      try (ResultSet row = statement.getResultSet()) {
+        return row.next() ? new Chain(row.getLong(1), row.getBytes(2)) : Chain.START;
+      }
     }
   }
 
@@ -245,18 +261,7 @@ final class PostgresEngine implements Engine {
   @Override
   public long commit(Writing ours) throws SQLException, UnknownOutcomeException {
     long next = commits + 1;
-    long all = ours.batch().tables().commits() + 1;
-    ours.batch().tables().setCommits(all);
-    try (PreparedStatement count =
-        ours.connection()
-            .prepareStatement(
-                "INSERT INTO writer (id, commits, seen) VALUES (?, ?, ?)"
-                    + " ON CONFLICT (id) DO UPDATE SET commits = excluded.commits, seen = excluded.seen")) {
-      count.setString(1, writerId);
-      count.setLong(2, next);
-      count.setLong(3, clock.millis());
-      int unused = count.executeUpdate();
-    }
+    long all = count(ours.connection(), next);
     Chain end = ours.batch().chain();
     try {
       ours.connection().commit();
@@ -269,6 +274,25 @@ final class PostgresEngine implements Engine {
     commits = next;
     durable = end;
     return all;
+  }
+
+  /** Counts this transaction, as one of all and as one of this writer's. */
+  private long count(Connection connection, long ofThisWriter) throws SQLException {
+    try (PreparedStatement count =
+        connection.prepareStatement(
+            "WITH mine AS (INSERT INTO writer (id, commits, seen) VALUES (?, ?, ?)"
+                + " ON CONFLICT (id) DO UPDATE SET commits = excluded.commits, seen = excluded.seen)"
+                + " UPDATE meta SET value = value + 1 WHERE key = 'commits' RETURNING value")) {
+      count.setString(1, writerId);
+      count.setLong(2, ofThisWriter);
+      count.setLong(3, clock.millis());
+      try (ResultSet row = count.executeQuery()) {
+        if (!row.next()) {
+          throw new SQLException("the ledger does not count its transactions");
+        }
+        return row.getLong(1);
+      }
+    }
   }
 
   /**

@@ -306,6 +306,7 @@ final class Charging {
     ObjectNode model = r.putObject("model");
     model.put("id", delivered.leg().model().id());
     model.put("provider", endpoint.provider());
+    model.put("endpoint", endpoint.id());
     model.put("build", endpoint.build());
     model.put("quantization", endpoint.quantization());
     model.put("seed", Long.toString(p.seed()));

@@ -8,6 +8,8 @@ import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.math.RoundingMode;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Instant;
 import java.util.Map;
@@ -20,9 +22,12 @@ import tools.jackson.databind.node.ObjectNode;
  *
  * @param fromSeq the last entry before
  * @param untilSeq the last entry counted
+ * @param givenFirst in 1e-12 dollars, what answers come to that were given before their payment,
+ *     which is not on its chain yet
  * @param kinds by asset and kind of account: {@code payer}, {@code revenue}, {@code cost}…
  */
-public record Books(long fromSeq, long untilSeq, Map<String, Map<String, Sums>> kinds) {
+public record Books(
+    long fromSeq, long untilSeq, Map<String, Map<String, Sums>> kinds, BigInteger givenFirst) {
   /**
    * Of all accounts of a kind.
    *
@@ -86,7 +91,18 @@ public record Books(long fromSeq, long untilSeq, Map<String, Map<String, Sums>> 
     } catch (Over e) {
       // What comes later is not counted.
     }
-    return new Books(fromSeq, last[0], kinds);
+    return new Books(fromSeq, last[0], kinds, due(c));
+  }
+
+  private static BigInteger due(Connection c) throws SQLException {
+    BigInteger sum = BigInteger.ZERO;
+    try (PreparedStatement select = c.prepareStatement("SELECT due FROM draft");
+        ResultSet row = select.executeQuery()) {
+      while (row.next()) {
+        sum = sum.add(new BigInteger(row.getString(1)));
+      }
+    }
+    return sum;
   }
 
   private static Sums sum(Sums a, Sums b) {
@@ -139,9 +155,12 @@ public record Books(long fromSeq, long untilSeq, Map<String, Map<String, Sums>> 
             .divide(new BigDecimal(revenue), 2, RoundingMode.HALF_EVEN);
   }
 
-  /** What was given or promised and is not in custody yet: channels, and what keys owe. */
+  /**
+   * What was given or promised and is not in custody yet: on channels, owed by keys, and answers
+   * that were given before their payment.
+   */
   public BigInteger unsettled() {
-    return open("channels").add(open("key")).negate();
+    return open("channels").add(open("key")).negate().add(givenFirst);
   }
 
   /** As a document, amounts in whole dollars, credits and coins, as texts. */
