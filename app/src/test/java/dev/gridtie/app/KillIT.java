@@ -24,14 +24,21 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * kill -9 of a real gateway process between each two states of the payment machine: what follows
  * must converge.
  */
+@ParameterizedClass
+@ValueSource(booleans = {false, true})
 class KillIT {
+  @Parameter boolean onPostgres;
+
   @TempDir Path directory;
 
   @AfterEach
@@ -45,7 +52,7 @@ class KillIT {
 
   @BeforeEach
   void start() throws Exception {
-    world = new TestGateway(directory);
+    world = new TestGateway(directory, onPostgres);
     spawn();
   }
 

@@ -20,6 +20,7 @@ import java.io.InputStream;
 import java.math.BigInteger;
 import java.net.Socket;
 import java.net.http.HttpResponse;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.InstantSource;
@@ -33,27 +34,36 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.AfterParameterizedClassInvocation;
+import org.junit.jupiter.params.BeforeParameterizedClassInvocation;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** The main job, with a real chain and a real model. */
+/** The main job, with a real chain and a real model, and the ledger in a file or on PostgreSQL. */
+@ParameterizedClass
+@ValueSource(booleans = {false, true})
 class PaidAnswerIT {
+  @Parameter boolean onPostgres;
+
   @TempDir static Path directory;
   private static TestGateway world;
   private static Gateway gateway;
 
-  @BeforeAll
-  static void start() throws Exception {
-    world = new TestGateway(directory);
+  @BeforeParameterizedClassInvocation
+  static void start(boolean onPostgres) throws Exception {
+    world =
+        new TestGateway(
+            Files.createDirectory(directory.resolve(onPostgres ? "postgres" : "file")), onPostgres);
     gateway = world.start(world.config());
   }
 
-  @AfterAll
+  @AfterParameterizedClassInvocation
   static void stop() {
     gateway.close();
     world.requireSound();

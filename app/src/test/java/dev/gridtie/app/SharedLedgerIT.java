@@ -97,12 +97,7 @@ class SharedLedgerIT {
     for (int i = 0; i < gateways; i++) {
       Home home = i == 0 ? world.home : new Home(directory.resolve("home" + i));
       home.create();
-      Files.writeString(home.keys().resolve("postgresql.password"), LocalPostgres.PASSWORD + "\n");
-      Files.writeString(
-          LedgerAt.file(home.path()),
-          new LedgerAt(
-                  LocalPostgres.url(database), LocalPostgres.USER, null, "keys/postgresql.password")
-              .yaml());
+      TestGateway.putOnPostgres(home, database);
       if (i > 0) {
         var unused = world.home.logSigner();
         Files.copy(world.home.keyFile("log"), home.keyFile("log"));

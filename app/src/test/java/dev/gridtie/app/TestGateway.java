@@ -8,6 +8,7 @@ import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Verifier;
 import dev.gridtie.testkit.FaultyProxy;
+import dev.gridtie.testkit.LocalPostgres;
 import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.PaymentSigner;
@@ -26,6 +27,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.sql.Connection;
@@ -62,6 +64,13 @@ final class TestGateway implements AutoCloseable {
   URI url = URI.create("http://127.0.0.1:1");
 
   TestGateway(Path directory) throws Exception {
+    this(directory, false);
+  }
+
+  /**
+   * @param onPostgres whether its home's ledger is there rather than in a file
+   */
+  TestGateway(Path directory, boolean onPostgres) throws Exception {
     chain =
         LocalChain.start(
             LocalChain.program(ROOT.resolve("native/node_modules")),
@@ -70,8 +79,21 @@ final class TestGateway implements AutoCloseable {
     rpc = new FaultyProxy(chain.url());
     home = new Home(directory.resolve("home"));
     home.create();
+    if (onPostgres) {
+      putOnPostgres(home, LocalPostgres.newDatabase());
+    }
     chain.giveGas(home.evmKey("facilitator").address());
     buyer = fundedBuyer();
+  }
+
+  /** Has a home use a database of the tests' server. */
+  static void putOnPostgres(Home home, String database) throws IOException {
+    Files.writeString(home.keys().resolve("postgresql.password"), LocalPostgres.PASSWORD + "\n");
+    Files.writeString(
+        LedgerAt.file(home.path()),
+        new LedgerAt(
+                LocalPostgres.url(database), LocalPostgres.USER, null, "keys/postgresql.password")
+            .yaml());
   }
 
   static int freePort() throws IOException {

@@ -31,6 +31,7 @@ import java.util.Optional;
  *
  * <pre>
  * mint      issuance → holder      for work, with the hash of what verified it
+ * escrow    issuance ⇢ holder      for work that is not verified yet: nobody's so far
  * hold      holder ⇢ operator      the most an answer may cost, before it is given
  * spend     holder → operator      what it came to; the rest is free again
  * transfer  holder → holder
@@ -157,6 +158,54 @@ public final class Credits {
         log.apply(
             new Entry.Transfer(
                 Ids.derived("mint " + work.id()), now, ISSUANCE, to, micro, "work " + work.id()));
+    if (minted == LedgerTx.Applied.NEW && evidence == LedgerTx.Applied.NEW) {
+      count(c, now, micro, BigInteger.ZERO, BigInteger.ZERO);
+    }
+    return micro;
+  }
+
+  /**
+   * Keeps what work would be worth in escrow until it is verified: it counts to nobody yet, and is
+   * pending at its holder. The same work again changes nothing.
+   *
+   * @return in micro-credits
+   */
+  public static BigInteger escrow(
+      LedgerTx log, String workId, String holder, BigInteger flop, Instant now)
+      throws RefusedException, SQLException {
+    BigInteger micro = flop.divide(FLOP_PER_MICRO);
+    open(log, holder(holder), now);
+    log.apply(
+        new Entry.Hold(
+            Ids.derived("escrow " + workId),
+            now,
+            ISSUANCE,
+            holder(holder),
+            micro,
+            "work " + workId));
+    return micro;
+  }
+
+  /**
+   * Ends an escrow by minting, for what was verified, at most what is kept; what was not is void.
+   * Zero FLOP voids all of it. The same again changes nothing.
+   *
+   * @return in micro-credits
+   */
+  public static BigInteger mintEscrow(Connection c, LedgerTx log, VerifiedWork work, Instant now)
+      throws RefusedException, SQLException {
+    BigInteger micro = work.flop().divide(FLOP_PER_MICRO);
+    LedgerTx.Applied evidence =
+        log.apply(
+            new Entry.Witness(
+                Ids.derived("evidence " + work.id()), now, "work", work.evidenceSha256()));
+    String hold = Ids.derived("escrow " + work.id());
+    LedgerTx.Applied minted =
+        log.apply(
+            micro.signum() == 0
+                ? new Entry.Release(Ids.derived("mint " + work.id()), now, hold, "not verified")
+                : new Entry.Post(
+                    Ids.derived("mint " + work.id()), now, hold, micro, "work " + work.id()));
     if (minted == LedgerTx.Applied.NEW && evidence == LedgerTx.Applied.NEW) {
       count(c, now, micro, BigInteger.ZERO, BigInteger.ZERO);
     }

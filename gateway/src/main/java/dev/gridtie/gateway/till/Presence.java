@@ -1,9 +1,18 @@
 package dev.gridtie.gateway.till;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
 import dev.gridtie.base.Ids;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.StoreException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -15,6 +24,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.LongSupplier;
 import java.util.random.RandomGenerator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Which gateways write this database, and which of them is this one. Each has a number that it lets
@@ -43,6 +53,10 @@ public final class Presence implements AutoCloseable {
   private final LongSupplier nanoTime;
   private final Map<String, Seen> others = new HashMap<>();
   private final Set<String> gone = new HashSet<>();
+
+  /** Locked as long as this gateway has its home, and says who it is. */
+  private final @Nullable FileChannel home;
+
   private final Thread thread;
   private volatile boolean closed;
   private volatile long lastBeat;
@@ -58,10 +72,47 @@ public final class Presence implements AutoCloseable {
     this.id = isAlone ? ALONE : Ids.random("gw-", random);
     this.nanoTime = nanoTime;
     this.thread = Thread.ofPlatform().name("presence").daemon(true).unstarted(this::run);
+    this.home = isAlone ? null : takeHome(database.where().head().resolveSibling("gateway.id"));
     if (!isAlone) {
       beat();
       look();
       thread.start();
+    }
+  }
+
+  /** Takes the home: whoever had it before has ended, and is forgotten at once. */
+  private FileChannel takeHome(Path file) {
+    try {
+      FileChannel channel =
+          FileChannel.open(
+              file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+      if (!isLocked(channel)) {
+        channel.close();
+        throw new StoreException(
+            file.getParent() + " is in use by another gateway; choose another --home");
+      }
+      String before = Files.readString(file, US_ASCII).strip();
+      if (!before.isEmpty()) {
+        boolean unused =
+            database.write(
+                (c, log) -> {
+                  forget(c, before);
+                  return true;
+                });
+      }
+      channel.truncate(0);
+      int written = channel.write(ByteBuffer.wrap(id.getBytes(US_ASCII)), 0);
+      return channel;
+    } catch (IOException e) {
+      throw new StoreException("taking the home of " + file, e);
+    }
+  }
+
+  private static boolean isLocked(FileChannel channel) throws IOException {
+    try {
+      return channel.tryLock() != null;
+    } catch (OverlappingFileLockException e) {
+      return false;
     }
   }
 
@@ -207,6 +258,13 @@ public final class Presence implements AutoCloseable {
       Thread.currentThread().interrupt();
     } catch (StoreException e) {
       // It counts as gone in a while.
+    }
+    try {
+      if (home != null) {
+        home.close();
+      }
+    } catch (IOException e) {
+      // The lock goes with the process.
     }
   }
 }

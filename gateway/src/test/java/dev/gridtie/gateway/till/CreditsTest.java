@@ -119,6 +119,34 @@ class CreditsTest {
   }
 
   @Test
+  void whatIsInEscrowIsNobodysUntilItIsVerified() throws Exception {
+    BigInteger flop = new BigInteger("140000000000000000");
+    for (String id : List.of("w1", "w2")) {
+      BigInteger micro =
+          database.writeOrRefuse((c, log) -> Credits.escrow(log, id, "ann", flop, NOW));
+      assertThat(micro).isEqualTo(1_000_000);
+    }
+    assertThat(balance("ann")).isZero();
+    assertThat(supply().minted()).isZero();
+    assertThat(Credits.hold(database, "a1", "ann", BigInteger.ONE, NOW)).isFalse();
+    // Half of the first was good, and nothing of the second.
+    for (int again = 0; again < 2; again++) {
+      assertThat(mintEscrow("w1", flop.divide(BigInteger.TWO))).isEqualTo(500_000);
+      assertThat(mintEscrow("w2", BigInteger.ZERO)).isZero();
+    }
+    assertThat(balance("ann")).isEqualTo(500_000);
+    assertThat(supply().minted()).isEqualTo(500_000);
+    assertThatThrownBy(() -> mintEscrow("w3", flop)).hasMessageContaining("HOLD_NOT_FOUND");
+    assertThatThrownBy(() -> mint("w1", "ann", "140000000000000000"))
+        .hasMessageContaining("ID_USED_DIFFERENTLY");
+  }
+
+  private BigInteger mintEscrow(String id, BigInteger flop) throws RefusedException {
+    Credits.VerifiedWork work = new Credits.VerifiedWork(id, "ann", flop, EVIDENCE);
+    return database.writeOrRefuse((c, log) -> Credits.mintEscrow(c, log, work, NOW));
+  }
+
+  @Test
   void whatIsHeldIsSpentOnceAndTheRestIsFreeAgain() throws Exception {
     mint("w1", "ann", "140000000000000000");
     assertThat(Credits.hold(database, "a1", "ann", BigInteger.valueOf(600_000), NOW)).isTrue();
