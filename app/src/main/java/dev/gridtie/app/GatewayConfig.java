@@ -98,6 +98,26 @@ record GatewayConfig(
 
   /** The same with other ways to pay. */
   GatewayConfig withChains(Chain newChain, List<Chain> newChains, @Nullable ExposureLimits owed) {
+    return with(newChain, newChains, owed, origins, log, credits);
+  }
+
+  /** The same, callable from these origins' web pages. */
+  GatewayConfig withOrigins(List<String> newOrigins) {
+    return with(chain, chains, exposure, newOrigins, log, credits);
+  }
+
+  /** The same, with others who watch its log, or whose logs it watches. */
+  GatewayConfig withLog(LogSettings newLog) {
+    return with(chain, chains, exposure, origins, newLog, credits);
+  }
+
+  private GatewayConfig with(
+      Chain newChain,
+      @Nullable List<Chain> newChains,
+      @Nullable ExposureLimits newExposure,
+      @Nullable List<String> newOrigins,
+      @Nullable LogSettings newLog,
+      @Nullable CreditSettings newCredits) {
     return new GatewayConfig(
         host,
         port,
@@ -112,75 +132,9 @@ record GatewayConfig(
         tracePrompts,
         limits,
         newChains,
-        owed,
-        origins,
-        log,
-        credits);
-  }
-
-  /** The same, callable from these origins' web pages. */
-  GatewayConfig withOrigins(List<String> newOrigins) {
-    return new GatewayConfig(
-        host,
-        port,
-        publicUrl,
-        payTo,
-        chain,
-        models,
-        catalog,
-        hedgePercent,
-        cache,
-        traces,
-        tracePrompts,
-        limits,
-        chains,
-        exposure,
+        newExposure,
         newOrigins,
-        log,
-        credits);
-  }
-
-  /** The same, with others who watch its log, or whose logs it watches. */
-  GatewayConfig withLog(LogSettings newLog) {
-    return new GatewayConfig(
-        host,
-        port,
-        publicUrl,
-        payTo,
-        chain,
-        models,
-        catalog,
-        hedgePercent,
-        cache,
-        traces,
-        tracePrompts,
-        limits,
-        chains,
-        exposure,
-        origins,
         newLog,
-        credits);
-  }
-
-  /** The same, taking credits. */
-  GatewayConfig withCredits(CreditSettings newCredits) {
-    return new GatewayConfig(
-        host,
-        port,
-        publicUrl,
-        payTo,
-        chain,
-        models,
-        catalog,
-        hedgePercent,
-        cache,
-        traces,
-        tracePrompts,
-        limits,
-        chains,
-        exposure,
-        origins,
-        log,
         newCredits);
   }
 

@@ -67,31 +67,7 @@ class KillIT {
 
   private void spawn() throws Exception {
     Path config = directory.resolve("gateway.yaml");
-    GatewayConfig c = world.config();
-    Files.writeString(
-        config,
-        """
-        port: 0
-        payTo: "%s"
-        chain:
-          rpc: "%s"
-          network: "%s"
-          token: "%s"
-          tokenName: USDC
-          tokenVersion: "2"
-          decimals: 6
-          rpcTimeoutSeconds: 30
-          settleTimeoutSeconds: 30
-        models:
-          - id: gridtie/tiny
-            file: models/tiny/gridtie-tiny-Q8_0.gguf
-            quantization: Q8_0
-            promptUsdPerMillion: "1"
-            completionUsdPerMillion: "4"
-            contextTokens: 1024
-            threads: 1
-        """
-            .formatted(c.payTo(), c.chain().rpc(), c.chain().network(), c.chain().token()));
+    Files.writeString(config, world.yaml());
     List<String> command = new ArrayList<>(Spawned.java());
     command.addAll(
         List.of("gateway", "--config", config.toString(), "--home", world.home.path().toString()));

@@ -141,6 +141,33 @@ final class TestGateway implements AutoCloseable {
         new GatewayConfig.Limits(0, 2, 0, 0));
   }
 
+  /** A configuration of the same chain, for gateways that are processes of their own. */
+  String yaml() {
+    GatewayConfig c = config();
+    return """
+        port: 0
+        payTo: "%s"
+        chain:
+          rpc: "%s"
+          network: "%s"
+          token: "%s"
+          tokenName: USDC
+          tokenVersion: "2"
+          decimals: 6
+          rpcTimeoutSeconds: 30
+          settleTimeoutSeconds: 30
+        models:
+          - id: gridtie/tiny
+            file: models/tiny/gridtie-tiny-Q8_0.gguf
+            quantization: Q8_0
+            promptUsdPerMillion: "1"
+            completionUsdPerMillion: "4"
+            contextTokens: 1024
+            threads: 1
+        """
+        .formatted(c.payTo(), c.chain().rpc(), c.chain().network(), c.chain().token());
+  }
+
   static GatewayConfig.Model tiny(String id, int context) {
     return new GatewayConfig.Model(
         id, "models/tiny/gridtie-tiny-F16.gguf", null, "F16", "1", "4", context, 200, 8, 1);

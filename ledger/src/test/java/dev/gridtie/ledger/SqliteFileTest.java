@@ -52,6 +52,52 @@ class SqliteFileTest {
             new Entry.Open(Ids.derived("o2"), NOW, PAYER, true)));
   }
 
+  @Test
+  void aFileFromBeforeMigrationsIsBroughtUpToDate() throws Exception {
+    String first =
+        new String(
+            Database.class.getResourceAsStream("/db/ledger/V1__the_ledger.sql").readAllBytes(),
+            java.nio.charset.StandardCharsets.UTF_8);
+    try (var raw = Store.raw(Location.in(home));
+        var statement = raw.createStatement()) {
+      for (String sql :
+          first
+              .replaceAll("(?m)^--.*$", "")
+              .replace("${int}", "INTEGER")
+              .replace("${text}", "TEXT")
+              .replace("${blob}", "BLOB")
+              .replace("${strict}", "STRICT")
+              .replace("${keyed}", "STRICT, WITHOUT ROWID")
+              .split(";", -1)) {
+        if (!sql.isBlank()) {
+          statement.execute(sql);
+        }
+      }
+      Chain chain = Chain.START;
+      Entry[] said = {
+        new Entry.Open(Ids.derived("o1"), NOW, CUSTODY, false),
+        new Entry.Open(Ids.derived("o2"), NOW, PAYER, true)
+      };
+      for (Entry entry : said) {
+        chain = chain.then(entry.canonical());
+        try (var insert = raw.prepareStatement("INSERT INTO entry VALUES (?, ?, ?, ?)")) {
+          insert.setLong(1, chain.seq());
+          insert.setString(2, entry.id());
+          insert.setString(3, entry.canonical());
+          insert.setBytes(4, chain.hash());
+          insert.executeUpdate();
+        }
+      }
+      statement.execute("INSERT INTO account VALUES ('usd/custody', 0, '0', '0', '0', '0')");
+      statement.execute("INSERT INTO account VALUES ('usd/payer', 1, '0', '0', '0', '0')");
+    }
+    Seal.write(file());
+    try (Database db = open()) {
+      deposit(db, "d", 10);
+    }
+    assertThat(verify()).isInstanceOf(Verifier.Report.Sound.class);
+  }
+
   private Path filledAndClosed() throws Exception {
     try (Database db = open()) {
       openAccounts(db);

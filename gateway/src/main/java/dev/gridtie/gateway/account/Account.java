@@ -160,7 +160,7 @@ public final class Account {
   /** Lets other gateways have what is not needed here. */
   synchronized void giveBack() {
     if (leases != null) {
-      leases.giveBack(key.id());
+      leases.giveBack(key.id(), today());
     }
   }
 

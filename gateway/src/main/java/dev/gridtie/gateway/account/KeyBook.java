@@ -68,7 +68,8 @@ public final class KeyBook implements AutoCloseable {
     long seen = -1;
     int gateways = presence.count();
     Instant givenBack = clock.instant();
-    while (!closed) {
+    boolean isAway = false;
+    while (!closed && !Thread.currentThread().isInterrupted()) {
       try {
         long version = version();
         if (version != seen || presence.count() != gateways) {
@@ -80,12 +81,25 @@ public final class KeyBook implements AutoCloseable {
           byId.values().forEach(Account::giveBack);
           givenBack = clock.instant();
         }
+        isAway = false;
         Thread.sleep(LOOK_EVERY);
       } catch (StoreException e) {
-        System.err.println("gridtie: " + e.getMessage());
+        if (!isAway) {
+          System.err.println("gridtie: " + e.getMessage());
+        }
+        isAway = true;
+        rest();
       } catch (InterruptedException e) {
         return;
       }
+    }
+  }
+
+  private static void rest() {
+    try {
+      Thread.sleep(LOOK_EVERY);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -3,7 +3,6 @@ package dev.gridtie.gateway.account;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.till.Presence;
 import java.time.LocalDate;
-import java.time.ZoneOffset;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -117,7 +116,7 @@ final class Leases {
   }
 
   /** Gives back what is leased and was not needed lately. */
-  void giveBack(String keyId) {
+  void giveBack(String keyId, LocalDate today) {
     if (used) {
       used = false;
       return;
@@ -133,7 +132,6 @@ final class Leases {
       budgets.giveBack(keyId, needed);
       needed.forEach((scope, amount) -> sum(scope).lease = amount);
     }
-    LocalDate today = LocalDate.now(ZoneOffset.UTC);
     sums.entrySet()
         .removeIf(
             s ->

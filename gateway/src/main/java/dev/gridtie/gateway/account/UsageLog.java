@@ -110,7 +110,7 @@ public final class UsageLog implements AutoCloseable {
           }
           waiting.drainTo(batch, BATCH_MAX - 1);
         }
-        write(batch);
+        writeAll(batch);
         batch.clear();
         failing = false;
       } catch (StoreException e) {
@@ -133,6 +133,25 @@ public final class UsageLog implements AutoCloseable {
       Thread.sleep(RETRY);
     } catch (InterruptedException e) {
       // Closing.
+    }
+  }
+
+  /** One that cannot be written, by a bug, must not keep the others from it. */
+  private void writeAll(List<Over> batch) {
+    try {
+      write(batch);
+    } catch (IllegalStateException bug) {
+      for (Over one : batch) {
+        try {
+          write(List.of(one));
+        } catch (IllegalStateException e) {
+          System.err.println(
+              "gridtie: a charge could not be written down: "
+                  + one.row().map(UsageRow::id).orElse("of an answer that came to nothing")
+                  + ": "
+                  + e.getCause());
+        }
+      }
     }
   }
 

@@ -52,12 +52,19 @@ public final class Closing implements AutoCloseable {
       } catch (InterruptedException e) {
         return;
       } catch (StoreException e) {
-        try {
-          Thread.sleep(EVERY);
-        } catch (InterruptedException i) {
-          return;
-        }
+        rest(); // the day is closed when the ledger can be written again
+      } catch (RuntimeException e) {
+        System.err.println("gridtie: a day is not closed: " + e);
+        rest();
       }
+    }
+  }
+
+  private static void rest() {
+    try {
+      Thread.sleep(EVERY);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -278,6 +278,13 @@ public final class Credits {
     if (log.hasEnded(holdId(answerId))) {
       return; // it has expired, or this was said before
     }
+    boolean expired =
+        log.entry(holdId(answerId)).orElseThrow() instanceof Entry.Hold hold
+            && hold.expires().filter(at -> !now.isBefore(at)).isPresent();
+    if (expired) { // the ledger could not be written for so long: the operator's loss
+      log.apply(new Entry.Expire(Ids.derived("expire " + holdId(answerId)), now, holdId(answerId)));
+      return;
+    }
     log.apply(
         micro.signum() == 0
             ? new Entry.Release(

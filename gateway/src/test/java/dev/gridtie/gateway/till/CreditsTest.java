@@ -187,6 +187,23 @@ class CreditsTest {
   }
 
   @Test
+  void whatCouldNotBeSpentInTimeIsTheHoldersAgain() throws Exception {
+    mint("w1", "ann", "140000000000000000");
+    assertThat(Credits.hold(database, "a1", "ann", BigInteger.valueOf(600_000), NOW)).isTrue();
+    for (int again = 0; again < 2; again++) {
+      boolean unused =
+          database.write(
+              (c, log) -> {
+                Instant late = NOW.plus(Credits.HOLD_EXPIRES);
+                Credits.spend(c, log, "a1", BigInteger.valueOf(100_000), late);
+                return true;
+              });
+    }
+    assertThat(balance("ann")).isEqualTo(1_000_000);
+    assertThat(Expiry.sweep(database, NOW.plus(Credits.HOLD_EXPIRES))).isZero();
+  }
+
+  @Test
   void nobodyGivesMoreThanTheyHave() throws Exception {
     mint("w1", "ann", "140000000000000000");
     transfer("t1", "ann", "bob", 400_000);
