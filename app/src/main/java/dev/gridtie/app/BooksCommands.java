@@ -229,15 +229,20 @@ final class BooksCommands {
     }
 
     private long write(Location file, Appendable to) {
-      return Verifier.read(
-          file,
-          c -> {
-            try {
-              return format.write(c, to);
-            } catch (IOException e) {
-              throw new UncheckedIOException(e);
-            }
-          });
+      Progress progress =
+          new Progress("entries", Verifier.read(file, c -> new LedgerReader(c).size()));
+      long count =
+          Verifier.read(
+              file,
+              c -> {
+                try {
+                  return format.write(c, to, out == null ? ignored -> {} : progress::show);
+                } catch (IOException e) {
+                  throw new UncheckedIOException(e);
+                }
+              });
+      progress.end();
+      return count;
     }
   }
 }

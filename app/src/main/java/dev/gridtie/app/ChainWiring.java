@@ -2,11 +2,13 @@ package dev.gridtie.app;
 
 import dev.gridtie.gateway.gate.Offers.Offer;
 import dev.gridtie.x402.facilitator.Facilitator.Kind;
+import dev.gridtie.x402.facilitator.GasWatcher;
 import java.io.IOException;
 import java.time.InstantSource;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /** What pays on one chain: its JSON-RPC, the keys that pay its fees, the schemes. */
 interface ChainWiring {
@@ -34,7 +36,11 @@ interface ChainWiring {
    * @throws IOException naming the key of the configuration that is wrong
    */
   static Map<String, ChainWiring> all(
-      List<GatewayConfig.Chain> coins, Home home, InstantSource clock) throws IOException {
+      List<GatewayConfig.Chain> coins,
+      Home home,
+      InstantSource clock,
+      Function<String, GasWatcher> gas)
+      throws IOException {
     Map<String, ChainWiring> chains = new LinkedHashMap<>();
     for (GatewayConfig.Chain coin : coins) {
       if (!chains.containsKey(coin.network())) {
@@ -42,7 +48,7 @@ interface ChainWiring {
             coin.network(),
             coin.network().startsWith("solana:")
                 ? new SolanaWiring(coin, home)
-                : new EvmWiring(coin, home, clock));
+                : new EvmWiring(coin, home, clock, gas.apply(coin.network())));
       }
     }
     return chains;

@@ -25,6 +25,7 @@ import dev.gridtie.x402.evm.permit2.Permit2Types;
 import dev.gridtie.x402.evm.upto.UptoFacilitator;
 import dev.gridtie.x402.evm.upto.UptoServer;
 import dev.gridtie.x402.facilitator.Facilitator.Kind;
+import dev.gridtie.x402.facilitator.GasWatcher;
 import dev.gridtie.x402.facilitator.PaymentScheme;
 import dev.gridtie.x402.facilitator.RemoteFacilitator;
 import dev.gridtie.x402.facilitator.UnreachableException;
@@ -56,9 +57,11 @@ final class EvmWiring implements ChainWiring {
 
   /**
    * @param config of the chain's first coin; further coins on it share its keys
+   * @param gas is told what failed transactions cost
    * @throws IOException naming the key that is wrong
    */
-  EvmWiring(GatewayConfig.Chain config, Home home, InstantSource clock) throws IOException {
+  EvmWiring(GatewayConfig.Chain config, Home home, InstantSource clock, GasWatcher gas)
+      throws IOException {
     this.config = config;
     this.chain =
         new JsonRpcChain(URI.create(config.rpc()), Duration.ofSeconds(config.rpcTimeoutSeconds()));
@@ -71,7 +74,7 @@ final class EvmWiring implements ChainWiring {
     List<EvmKey> keys = keys(config.signingKeys(), home);
     this.senders = SenderPool.of(chain, chainId, keys, config.feeCapWei(), clock);
     Settler settler =
-        new Settler(chain, senders, Duration.ofSeconds(config.settleTimeoutSeconds()));
+        new Settler(chain, senders, Duration.ofSeconds(config.settleTimeoutSeconds()), gas);
     String network = config.network();
     this.uptoBy = config.facilitator() == null ? senders.first() : uptoAddress(config);
     this.batch = new BatchFacilitator(chain, settler, keys.getFirst(), clock);

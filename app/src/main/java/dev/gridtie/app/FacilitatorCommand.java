@@ -5,6 +5,7 @@ import dev.gridtie.x402.facilitator.Facilitator;
 import dev.gridtie.x402.facilitator.FacilitatorDesk;
 import dev.gridtie.x402.facilitator.FacilitatorServer;
 import dev.gridtie.x402.facilitator.FileJournal;
+import dev.gridtie.x402.facilitator.GasWatcher;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.InstantSource;
@@ -66,7 +67,8 @@ final class FacilitatorCommand implements Callable<Integer> {
         throw new IOException("chains must name at least one chain");
       }
       home.create();
-      Map<String, ChainWiring> chains = ChainWiring.all(config.chains(), home, CLOCK);
+      Map<String, ChainWiring> chains =
+          ChainWiring.all(config.chains(), home, CLOCK, network -> GasWatcher.NOBODY);
       Facilitator facilitator =
           new Facilitator(chains.values().stream().flatMap(w -> w.kinds().stream()).toList());
       Map<String, List<String>> byNetwork = new LinkedHashMap<>();

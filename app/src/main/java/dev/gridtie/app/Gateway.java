@@ -35,6 +35,7 @@ import dev.gridtie.gateway.relay.Relay;
 import dev.gridtie.gateway.route.Affinity;
 import dev.gridtie.gateway.route.Router;
 import dev.gridtie.gateway.till.Closing;
+import dev.gridtie.gateway.till.Expenses;
 import dev.gridtie.gateway.till.GatewayTables;
 import dev.gridtie.gateway.till.HoldSweeper;
 import dev.gridtie.gateway.till.Presence;
@@ -46,6 +47,7 @@ import dev.gridtie.gateway.watch.Traces;
 import dev.gridtie.gateway.watch.Watch;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.StoreException;
 import dev.gridtie.ledger.log.LedgerLog;
 import dev.gridtie.ledger.log.Witness;
 import dev.gridtie.wire.chat.Dialect;
@@ -54,6 +56,7 @@ import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.SpendingCaps;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.facilitator.Facilitator;
+import dev.gridtie.x402.facilitator.GasWatcher;
 import dev.gridtie.x402.offer.OfferReceipts;
 import io.opentelemetry.api.common.AttributeKey;
 import io.opentelemetry.api.common.Attributes;
@@ -124,7 +127,8 @@ final class Gateway implements AutoCloseable {
   private void wire(GatewayConfig config, Home home, Install install) throws IOException {
     home.create();
     Database database = opened(Database.open(home.ledger(), List.of(GatewayTables.MIGRATIONS)));
-    Map<String, ChainWiring> chains = ChainWiring.all(config.allChains(), home, CLOCK);
+    Map<String, ChainWiring> chains =
+        ChainWiring.all(config.allChains(), home, CLOCK, network -> gasInto(database, network));
     List<Offers.Offer> offered = new ArrayList<>();
     for (GatewayConfig.Chain coin : config.allChains()) {
       String payTo = coin.payTo() == null ? config.payTo() : coin.payTo();
@@ -217,6 +221,22 @@ final class Gateway implements AutoCloseable {
             config.hostOrLoopback(),
             config.port(),
             config.publicUrl() == null ? "" : config.publicUrl());
+  }
+
+  /** What was paid to a chain for nothing stands in the books too. */
+  private static GasWatcher gasInto(Database database, String network) {
+    return (transaction, fee) -> {
+      try {
+        boolean unused =
+            database.write(
+                (c, log) -> {
+                  Expenses.gas(log, network, transaction, fee, CLOCK.instant());
+                  return true;
+                });
+      } catch (StoreException e) {
+        System.err.println("gridtie: gas of " + transaction + " could not be booked: " + fee);
+      }
+    };
   }
 
   /** Everything that looks on. */

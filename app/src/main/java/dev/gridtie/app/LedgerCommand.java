@@ -196,8 +196,15 @@ final class LedgerCommand {
 
     @Override
     public Integer call() {
+      Progress progress =
+          new Progress("entries", Verifier.read(home.ledger(), c -> new LedgerReader(c).size()));
       Verifier.Report.Sound sound =
-          Backup.copy(home.ledger(), folder.toAbsolutePath(), List.of(GatewayTables.MIGRATIONS));
+          Backup.copy(
+              home.ledger(),
+              folder.toAbsolutePath(),
+              List.of(GatewayTables.MIGRATIONS),
+              progress::show);
+      progress.end();
       System.out.println(folder + ": " + sound.entries() + " entries, sound, head " + sound.head());
       return 0;
     }

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.PreparedStatement;
 import java.util.List;
+import java.util.function.LongConsumer;
 
 /** Copies a ledger while gateways work with it. */
 public final class Backup {
@@ -17,10 +18,12 @@ public final class Backup {
    *
    * @param folder where the copy is made; it must have none yet
    * @param others whose tables are kept with the ledger
+   * @param progress told the number of entries verified, now and then
    * @return what the copy's verification found
    * @throws StoreException where it cannot be read or written
    */
-  public static Verifier.Report.Sound copy(Location from, Path folder, List<Migrations> others) {
+  public static Verifier.Report.Sound copy(
+      Location from, Path folder, List<Migrations> others, LongConsumer progress) {
     Location.OnFile copy = (Location.OnFile) Location.in(folder);
     if (Files.exists(copy.file())) {
       throw new StoreException(copy + " is there already; choose another folder");
@@ -35,7 +38,7 @@ public final class Backup {
     } catch (IOException e) {
       throw new StoreException("copying to " + folder, e);
     }
-    return switch (Verifier.verify(copy, ignored -> {})) {
+    return switch (Verifier.verify(copy, progress)) {
       case Verifier.Report.Sound sound -> sound;
       case Verifier.Report.Damaged damaged ->
           throw new StoreException("the copy is not sound: " + damaged.problem());

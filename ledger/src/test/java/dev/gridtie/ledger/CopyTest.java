@@ -107,6 +107,7 @@ class CopyTest {
   @Test
   void aBackupIsASoundFileWhicheverTheStoreIs() {
     Verifier.Report.Sound before = (Verifier.Report.Sound) Verifier.verify(from, ignored -> {});
-    assertThat(Backup.copy(from, home.resolve("backup"), List.of())).isEqualTo(before);
+    assertThat(Backup.copy(from, home.resolve("backup"), List.of(), ignored -> {}))
+        .isEqualTo(before);
   }
 }

@@ -22,6 +22,7 @@ final class Leases {
   private final Presence presence;
   private final Map<String, Sum> sums = new HashMap<>();
   private boolean used;
+  private long joined;
 
   Leases(Budgets budgets, Presence presence) {
     this.budgets = budgets;
@@ -59,14 +60,18 @@ final class Leases {
    */
   Optional<Budgets.Granted.Refused> reserve(String keyId, Map<String, Budgets.Ask> asks) {
     used = true;
+    long now = presence.assured();
+    if (now != joined) {
+      sums.values().forEach(s -> s.lease = PicoUsd.ZERO); // the others have given it away
+      joined = now;
+    }
     boolean isLeased =
-        presence.isCurrent()
-            && asks.entrySet().stream()
-                .allMatch(
-                    a -> {
-                      Sum sum = sum(a.getKey());
-                      return sum.unposted.plus(a.getValue().needed()).compareTo(sum.lease) <= 0;
-                    });
+        asks.entrySet().stream()
+            .allMatch(
+                a -> {
+                  Sum sum = sum(a.getKey());
+                  return sum.unposted.plus(a.getValue().needed()).compareTo(sum.lease) <= 0;
+                });
     if (isLeased) {
       return Optional.empty();
     }

@@ -22,6 +22,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
 import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
@@ -60,6 +61,7 @@ public final class Presence implements AutoCloseable {
   private final Thread thread;
   private volatile boolean closed;
   private volatile long lastBeat;
+  private final AtomicLong joined = new AtomicLong();
 
   /**
    * Joins those that write this database.
@@ -137,18 +139,43 @@ public final class Presence implements AutoCloseable {
 
   private void beat() {
     long now = nanoTime.getAsLong();
-    int unused =
+    boolean forgotten =
         database.write(
             (c, log) -> {
+              try (PreparedStatement grow =
+                  c.prepareStatement("UPDATE gateway SET beat = beat + 1 WHERE id = ?")) {
+                grow.setString(1, id);
+                if (grow.executeUpdate() == 1) {
+                  return false;
+                }
+              }
               try (PreparedStatement insert =
-                  c.prepareStatement(
-                      "INSERT INTO gateway (id, beat) VALUES (?, 1)"
-                          + " ON CONFLICT (id) DO UPDATE SET beat = gateway.beat + 1")) {
+                  c.prepareStatement("INSERT INTO gateway (id, beat) VALUES (?, 1)")) {
                 insert.setString(1, id);
-                return insert.executeUpdate();
+                return insert.executeUpdate() == 1;
               }
             });
+    if (forgotten) {
+      joined.incrementAndGet();
+    }
     lastBeat = now;
+  }
+
+  /** Tells the others, who may have forgotten it, that it is there. */
+  public void rejoin() {
+    beat();
+  }
+
+  /**
+   * Sees to it that the others know of this gateway. Blocks where they may have forgotten it.
+   *
+   * @return which time it is that it has joined them: what it had leased before is void
+   */
+  public long assured() {
+    if (!isCurrent()) {
+      beat();
+    }
+    return joined.get();
   }
 
   private void look() {
@@ -203,7 +230,7 @@ public final class Presence implements AutoCloseable {
   }
 
   /** Whether the others can be sure that this gateway is not gone. */
-  public boolean isCurrent() {
+  private boolean isCurrent() {
     return isAlone || nanoTime.getAsLong() - lastBeat < STALE_AFTER.toNanos();
   }
 
@@ -230,8 +257,13 @@ public final class Presence implements AutoCloseable {
     return Set.copyOf(gone);
   }
 
-  /** Everything of a gateway that has gone was taken over. */
+  /** Everything of a gateway that has gone was taken over; what it had leased is void. */
   public void forget(Connection c, String other) throws SQLException {
+    try (PreparedStatement delete =
+        c.prepareStatement("DELETE FROM budget_lease WHERE gateway = ?")) {
+      delete.setString(1, other);
+      int unused = delete.executeUpdate();
+    }
     try (PreparedStatement delete = c.prepareStatement("DELETE FROM gateway WHERE id = ?")) {
       delete.setString(1, other);
       int unused = delete.executeUpdate();

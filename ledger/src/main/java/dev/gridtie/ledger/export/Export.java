@@ -10,6 +10,7 @@ import java.time.ZoneOffset;
 import java.util.Comparator;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.LongConsumer;
 
 /** Writes the books for other programs. Every format has all that moved, in the log's order. */
 public enum Export {
@@ -134,12 +135,16 @@ public enum Export {
     return "\"" + safe.replace("\"", "\"\"").replaceAll("\\p{Cntrl}", " ") + "\"";
   }
 
+  private static final int PROGRESS_EVERY = 1000;
+
   /**
    * Writes all that has moved.
    *
+   * @param progress told the number of the entry that was written, now and then
    * @return how many movements
    */
-  public long write(Connection connection, Appendable out) throws SQLException, IOException {
+  public long write(Connection connection, Appendable out, LongConsumer progress)
+      throws SQLException, IOException {
     Books books = new Books();
     Movement.<RuntimeException>forEach(connection, books::add);
     begin(books, out);
@@ -148,7 +153,9 @@ public enum Export {
         connection,
         m -> {
           movement(m, out);
-          count[0]++;
+          if (++count[0] % PROGRESS_EVERY == 0) {
+            progress.accept(m.seq());
+          }
         });
     return count[0];
   }

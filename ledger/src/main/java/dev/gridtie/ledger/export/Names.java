@@ -20,10 +20,12 @@ public final class Names {
 
   private static final int CREDIT_DECIMALS = 6;
 
-  /** A chain's own coin is counted in 1e-18. */
+  /** A chain's own coin is counted in 1e-18, Solana's in 1e-9. */
   private static final String COIN_SUFFIX = ":coin";
 
   private static final int COIN_DECIMALS = 18;
+
+  private static final int SOLANA_DECIMALS = 9;
 
   /** Which of the five kinds an account is of, by the kind of its owner. */
   private static final Map<String, String> ROOTS =
@@ -63,11 +65,17 @@ public final class Names {
 
   /** An amount of an asset, in whole ones of it. */
   public static String amount(String asset, BigInteger amount) {
-    int decimals =
-        asset.equals(CREDIT)
-            ? CREDIT_DECIMALS
-            : asset.endsWith(COIN_SUFFIX) ? COIN_DECIMALS : DOLLAR_DECIMALS;
-    return new BigDecimal(amount, decimals).toPlainString();
+    return new BigDecimal(amount, decimals(asset)).toPlainString();
+  }
+
+  private static int decimals(String asset) {
+    if (asset.equals(CREDIT)) {
+      return CREDIT_DECIMALS;
+    }
+    if (!asset.endsWith(COIN_SUFFIX)) {
+      return DOLLAR_DECIMALS;
+    }
+    return asset.startsWith("solana:") ? SOLANA_DECIMALS : COIN_DECIMALS;
   }
 
   /** One line, without what would end a quoted text. */

@@ -76,7 +76,7 @@ class ExportTest {
             where,
             c -> {
               try {
-                return format.write(c, out);
+                return format.write(c, out, ignored -> {});
               } catch (IOException e) {
                 throw new UncheckedIOException(e);
               }

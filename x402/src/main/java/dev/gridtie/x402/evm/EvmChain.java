@@ -30,6 +30,7 @@ public interface EvmChain {
   /** A mined transaction. */
   record Receipt(
       String transactionHash,
+      EvmAddress from,
       boolean succeeded,
       long blockNumber,
       BigInteger feeWei,

@@ -142,6 +142,7 @@ public final class JsonRpcChain implements EvmChain {
     return Optional.of(
         new Receipt(
             transactionHash,
+            EvmAddress.of(receipt.path("from").asString("")),
             quantity(receipt.path("status")).signum() == 1,
             quantity(receipt.path("blockNumber")).longValueExact(),
             fee,

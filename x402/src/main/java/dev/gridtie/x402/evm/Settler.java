@@ -1,6 +1,7 @@
 package dev.gridtie.x402.evm;
 
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.facilitator.GasWatcher;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.facilitator.UnreachableException;
@@ -22,14 +23,24 @@ public final class Settler {
   private final EvmChain chain;
   private final SenderPool senders;
   private final Duration patience;
+  private final GasWatcher gas;
 
   /**
    * @param patience how long {@link #settle} waits for a transaction to be mined
    */
   public Settler(EvmChain chain, SenderPool senders, Duration patience) {
+    this(chain, senders, patience, GasWatcher.NOBODY);
+  }
+
+  /**
+   * @param patience how long {@link #settle} waits for a transaction to be mined
+   * @param gas is told what failed transactions cost
+   */
+  public Settler(EvmChain chain, SenderPool senders, Duration patience, GasWatcher gas) {
     this.chain = chain;
     this.senders = senders;
     this.patience = patience;
+    this.gas = gas;
   }
 
   SenderPool senders() {
@@ -121,9 +132,12 @@ public final class Settler {
       if (own.isPresent()) {
         sender.ifPresent(s -> s.mined(sent));
       }
+      if (own.isPresent() && !own.get().succeeded() && isOurs(own.get())) {
+        gas.failed(own.get().transactionHash(), own.get().feeWei());
+      }
       if (own.isPresent() && own.get().succeeded()) {
         return movement.moved(own.get())
-            ? movement.settled(own.get())
+            ? settled(movement, own.get())
             : failed(
                 movement.codes().eventMismatch(),
                 sent,
@@ -133,7 +147,7 @@ public final class Settler {
         sender.ifPresent(s -> s.resolved(sent));
         return movement
             .movedBy(sent)
-            .<Settlement>map(movement::settled)
+            .<Settlement>map(by -> settled(movement, by))
             .orElseGet(
                 () ->
                     new Settlement.Failed(
@@ -171,6 +185,18 @@ public final class Settler {
     return chain.minedNonce(sender.address()).compareTo(sent.nonce()) > 0
         && chain.receipt(sent.hash()).isEmpty()
         && !movement.isUsed(senders.first());
+  }
+
+  private boolean isOurs(EvmChain.Receipt receipt) {
+    return senders.of(receipt.from()).isPresent();
+  }
+
+  /** What somebody else has sent has cost us nothing. */
+  private Settlement settled(Movement movement, EvmChain.Receipt by) {
+    Settlement settlement = movement.settled(by);
+    return !isOurs(by) && settlement instanceof Settlement.Settled s
+        ? new Settlement.Settled(s.transaction(), s.payer(), s.amount(), BigInteger.ZERO, s.extra())
+        : settlement;
   }
 
   private static Settlement failed(String code, SignedTransaction sent, String what) {

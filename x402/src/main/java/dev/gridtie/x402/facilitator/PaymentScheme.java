@@ -32,7 +32,8 @@ public interface PaymentScheme {
     /**
      * The money has moved.
      *
-     * @param feeWei what it cost whoever sent it
+     * @param feeWei what it cost us, in the smallest unit of the chain's own coin; zero where
+     *     somebody else sent it
      * @param extra what the scheme says besides, as {@code /settle} does
      */
     record Settled(

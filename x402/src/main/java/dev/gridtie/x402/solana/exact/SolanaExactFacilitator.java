@@ -202,6 +202,38 @@ public final class SolanaExactFacilitator implements PaymentScheme {
   /** The most compute units that we pay for: a transfer, a memo and a wallet's own guards. */
   private static final long UNITS_MAX = 400_000;
 
+  /**
+   * What a transaction costs its fee payer: so much a signature, and for the compute units that it
+   * asks for, rounded up. In lamports.
+   */
+  private static BigInteger fee(SolanaMessage message) {
+    long units = 0;
+    BigInteger price = BigInteger.ZERO;
+    for (SolanaMessage.Compiled instruction : message.instructions()) {
+      if (message.program(instruction).equals(SolanaAddress.COMPUTE_BUDGET)) {
+        byte[] data = instruction.data();
+        if (data.length == 5 && data[0] == SolanaInstructions.SET_UNIT_LIMIT) {
+          units =
+              Integer.toUnsignedLong(
+                  java.nio.ByteBuffer.wrap(data, 1, 4)
+                      .order(java.nio.ByteOrder.LITTLE_ENDIAN)
+                      .getInt());
+        } else if (data.length == 9 && data[0] == SolanaInstructions.SET_UNIT_PRICE) {
+          price = SolanaInstructions.u64(data, 1);
+        }
+      }
+    }
+    BigInteger micro = price.multiply(BigInteger.valueOf(units));
+    BigInteger million = BigInteger.valueOf(1_000_000);
+    return micro
+        .add(million.subtract(BigInteger.ONE))
+        .divide(million)
+        .add(BigInteger.valueOf(SIGNATURE_LAMPORTS * SIGNERS));
+  }
+
+  /** Solana's price of a signature. */
+  private static final long SIGNATURE_LAMPORTS = 5000;
+
   private static byte[] budget(SolanaMessage message, int place, byte kind, int length, String code)
       throws PaymentRefusedException {
     Compiled instruction = message.instructions().get(place);
@@ -390,7 +422,7 @@ public final class SolanaExactFacilitator implements PaymentScheme {
     }
   }
 
-  private static Settlement settled(
+  private Settlement settled(
       PaymentPayload payment, PaymentRequirements requirements, SignedTransaction sent) {
     try {
       SolanaMessage message = SolanaExactTypes.transaction(payment).message();
@@ -398,7 +430,9 @@ public final class SolanaExactFacilitator implements PaymentScheme {
           SolanaExactTypes.transfer(message, message.instructions().get(2))
               .map(t -> t.authority().toString())
               .orElse("");
-      return new Settlement.Settled(sent.hash(), payer, requirements.amount(), BigInteger.ZERO);
+      boolean ours = message.feePayer().equals(feePayer.address());
+      BigInteger fee = ours ? fee(message) : BigInteger.ZERO;
+      return new Settlement.Settled(sent.hash(), payer, requirements.amount(), fee);
     } catch (MalformedPaymentException e) {
       throw new IllegalStateException("a payment that was settled can be read", e);
     }

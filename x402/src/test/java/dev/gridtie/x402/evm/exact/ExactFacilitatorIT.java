@@ -32,7 +32,11 @@ import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterAll;
@@ -105,6 +109,48 @@ class ExactFacilitatorIT {
         SenderPool.of(on, LocalChain.CHAIN_ID, List.of(gas), feeCap, InstantSource.system());
     return new ExactFacilitator(
         on, new Settler(on, senders, Duration.ofSeconds(2)), InstantSource.system());
+  }
+
+  /** Two facilitators send the same payment: one moves the money, and both pay for gas. */
+  @Test
+  void whatATransactionCostsThatComesSecondIsTold() throws Exception {
+    EvmKey other = EvmKey.random(random);
+    chain.giveGas(other.address());
+    JsonRpcChain rpc = new JsonRpcChain(chain.url(), Duration.ofMillis(1500));
+    Map<String, BigInteger> failed = new ConcurrentHashMap<>();
+    List<Callable<Settlement>> both = new ArrayList<>();
+    PaymentPayload payment = pay();
+    BigInteger before = rpc.balance(gasKey.address()).add(rpc.balance(other.address()));
+    for (EvmKey key : List.of(gasKey, other)) {
+      SenderPool senders =
+          SenderPool.of(rpc, LocalChain.CHAIN_ID, List.of(key), FEE_CAP, InstantSource.system());
+      Settler settler = new Settler(rpc, senders, Duration.ofSeconds(5), failed::put);
+      ExactFacilitator one = new ExactFacilitator(rpc, settler, InstantSource.system());
+      both.add(() -> one.settle(payment, requirements, t -> {}));
+    }
+    Object unused = chain.raw().ask("evm_setAutomine", false);
+    List<Settlement> ended = new ArrayList<>();
+    try (var threads = Executors.newFixedThreadPool(2)) {
+      List<Future<Settlement>> running = new ArrayList<>();
+      for (Callable<Settlement> one : both) {
+        running.add(threads.submit(one));
+      }
+      Thread.sleep(1000);
+      unused = chain.raw().ask("evm_mine");
+      for (Future<Settlement> one : running) {
+        ended.add(one.get());
+      }
+    } finally {
+      unused = chain.raw().ask("evm_setAutomine", true);
+    }
+    assertThat(ended).allMatch(Settlement.Settled.class::isInstance);
+    BigInteger cost = failed.values().stream().reduce(BigInteger.ZERO, BigInteger::add);
+    for (Settlement one : ended) {
+      cost = cost.add(((Settlement.Settled) one).feeWei());
+    }
+    assertThat(failed).hasSize(1);
+    BigInteger after = rpc.balance(gasKey.address()).add(rpc.balance(other.address()));
+    assertThat(before.subtract(after)).isEqualTo(cost);
   }
 
   private PaymentPayload pay() throws Exception {

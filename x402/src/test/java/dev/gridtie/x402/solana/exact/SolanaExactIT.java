@@ -124,10 +124,16 @@ class SolanaExactIT {
   void aPaymentMovesItsAmountOnceAndTheBuyerNeedsNoLamports() throws Exception {
     PaymentPayload payment = pay();
     assertThat(refusal(payment)).isEqualTo("valid");
-    assertThat(facilitator.settle(payment, asked, t -> {}))
+    long before = solana.lamports(feePayer.address().toString());
+    Settlement settlement = facilitator.settle(payment, asked, t -> {});
+    long paid = before - solana.lamports(feePayer.address().toString());
+    assertThat(settlement)
         .isInstanceOfSatisfying(
             Settlement.Settled.class,
-            s -> assertThat(s.payer()).isEqualTo(buyer.address().toString()));
+            s -> {
+              assertThat(s.payer()).isEqualTo(buyer.address().toString());
+              assertThat(s.feeWei()).isEqualTo(paid).isPositive();
+            });
     assertThat(received()).isEqualTo(10_000);
     assertThat(solana.lamports(buyer.address().toString())).isZero();
     // Again: the chain knows the transaction, and it has moved money once.
