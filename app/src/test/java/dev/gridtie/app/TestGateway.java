@@ -64,7 +64,7 @@ final class TestGateway implements AutoCloseable {
   URI url = URI.create("http://127.0.0.1:1");
 
   TestGateway(Path directory) throws Exception {
-    this(directory, false);
+    this(directory, Boolean.getBoolean("gridtie.postgres"));
   }
 
   /**

@@ -7,6 +7,7 @@ import java.nio.channels.FileChannel;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,6 +29,9 @@ public final class Database implements AutoCloseable {
 
   /** How many transactions are committed together. */
   private static final int GROUP_MAX = 1024;
+
+  /** What takes longer waits for the next commit: others may want to write, too. */
+  private static final Duration BATCH_MAX = Duration.ofMillis(250);
 
   private final Location where;
   private final Engine engine;
@@ -174,34 +178,40 @@ public final class Database implements AutoCloseable {
     List<Job<?>> group = new ArrayList<>();
     while (true) {
       try {
-        Job<?> first = queue.poll(100, TimeUnit.MILLISECONDS);
-        if (first == null) {
-          if (closing) {
-            return;
+        if (group.isEmpty()) {
+          Job<?> first = queue.poll(100, TimeUnit.MILLISECONDS);
+          if (first == null) {
+            if (closing) {
+              return;
+            }
+            continue;
           }
-          continue;
+          group.add(first);
         }
-        group.add(first);
-        queue.drainTo(group, GROUP_MAX - 1);
-        commit(group);
+        queue.drainTo(group, GROUP_MAX - group.size());
+        int over = commit(group);
+        group.subList(0, over).clear();
         engine.rest();
       } catch (InterruptedException e) {
         return;
-      } finally {
-        group.clear();
       }
     }
   }
 
-  /** Runs a group of transactions and commits it as one. */
-  private void commit(List<Job<?>> group) {
+  /**
+   * Runs a group of transactions, the first ones if they take long, and commits them as one.
+   *
+   * @return how many are over, one way or the other
+   */
+  private int commit(List<Job<?>> group) {
     List<Runnable> tell = new ArrayList<>();
     Engine.Writing writing = null;
     try {
       writing = engine.begin();
+      long end = System.nanoTime() + BATCH_MAX.toNanos();
       writing.batch().expect(group.stream().flatMap(j -> j.entries.stream()).toList());
-      for (Job<?> job : group) {
-        tell.add(runJob(job, writing));
+      while (tell.size() < group.size() && (tell.isEmpty() || System.nanoTime() < end)) {
+        tell.add(runJob(group.get(tell.size()), writing));
       }
       writing.batch().flush();
       Chain chain = writing.batch().chain();
@@ -216,9 +226,10 @@ public final class Database implements AutoCloseable {
       StoreException failure =
           e instanceof StoreException known ? known : new StoreException("committing", e);
       group.forEach(job -> job.done.completeExceptionally(failure));
-      return;
+      return group.size();
     }
     tell.forEach(Runnable::run);
+    return tell.size();
   }
 
   /** A head that lags behind is no damage: it says only what must at least be there. */

@@ -248,6 +248,38 @@ class LedgerTest {
   }
 
   @Test
+  void workThatTakesLongIsCommittedInPartsAndNoneIsLeftOut() throws Exception {
+    try (Database db = open();
+        var threads = Executors.newFixedThreadPool(12)) {
+      openAccounts(db);
+      long before = db.read(c -> new Tables(c, false).commits());
+      List<Callable<Boolean>> work = new ArrayList<>();
+      for (int i = 0; i < 12; i++) {
+        int number = i;
+        work.add(
+            () ->
+                db.write(
+                    (c, log) -> {
+                      try {
+                        Thread.sleep(100);
+                      } catch (InterruptedException e) {
+                        Thread.currentThread().interrupt();
+                      }
+                      log.apply(transfer("slow" + number, CUSTODY, PAYER, 1));
+                      return true;
+                    }));
+      }
+      for (var result : threads.invokeAll(work)) {
+        assertThat(result.get()).isTrue();
+      }
+      assertThat(account(db, PAYER).balance()).isEqualTo(12);
+      long commits = db.read(c -> new Tables(c, false).commits()) - before;
+      assertThat(commits).isBetween(3L, 12L);
+    }
+    assertThat(verify()).isInstanceOf(Verifier.Report.Sound.class);
+  }
+
+  @Test
   void whatOneTransactionHasDoneIsUndoneAloneWhereItFailsAmongOthers() throws Exception {
     try (Database db = open();
         var threads = Executors.newFixedThreadPool(16)) {
