@@ -442,9 +442,7 @@ class ChannelIT {
         BatchWithdrawal.begin(line().config(), line().balance()));
     // The gateway looks again when what it knows is old: the test's clock is the chain's alone.
     gateway.close();
-    try (var db =
-            java.sql.DriverManager.getConnection(
-                "jdbc:sqlite:" + world.home.path().resolve("ledger.db"));
+    try (var db = world.raw();
         var old = db.prepareStatement("UPDATE channel SET state_at = 0")) {
       old.executeUpdate();
     }

@@ -31,6 +31,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.sql.Connection;
+import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.time.InstantSource;
@@ -340,6 +341,14 @@ final class TestGateway implements AutoCloseable {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** A connection that reaches around the ledger; the gateway is stopped. */
+  Connection raw() throws SQLException {
+    return switch (ledger()) {
+      case Location.OnFile file -> DriverManager.getConnection("jdbc:sqlite:" + file);
+      case Location.OnPostgres postgres -> postgres.connect();
+    };
   }
 
   void requireSound() {
