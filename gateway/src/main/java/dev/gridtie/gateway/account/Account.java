@@ -147,7 +147,7 @@ public final class Account {
   /** Whether to hold money for a request, others may have to be asked. */
   public boolean mayBlock() {
     KeyLimits limits = key.limits();
-    return limits.credits().isPresent() || leases != null;
+    return limits.credits().isPresent() || (leases != null && limits.isLimited());
   }
 
   /** A request's cost stands in the database. */
@@ -160,7 +160,7 @@ public final class Account {
   /** Lets other gateways have what is not needed here. */
   synchronized void giveBack() {
     if (leases != null) {
-      leases.giveBack(key.id(), today());
+      leases.giveBack(key.id());
     }
   }
 

@@ -55,6 +55,15 @@ public record KeyLimits(
     places = Map.copyOf(places);
   }
 
+  /** Whether what it may spend is limited in any way. */
+  boolean isLimited() {
+    return total.isPresent()
+        || day.isPresent()
+        || month.isPresent()
+        || !models.isEmpty()
+        || !places.isEmpty();
+  }
+
   ObjectNode toJson() {
     ObjectNode json = Json.object();
     total.ifPresent(v -> json.put("total", v.pico().toString()));

@@ -59,6 +59,9 @@ final class Leases {
    * @return what refuses
    */
   Optional<Budgets.Granted.Refused> reserve(String keyId, Map<String, Budgets.Ask> asks) {
+    if (asks.isEmpty()) {
+      return Optional.empty();
+    }
     used = true;
     long now = presence.assured();
     if (now != joined) {
@@ -121,7 +124,7 @@ final class Leases {
   }
 
   /** Gives back what is leased and was not needed lately. */
-  void giveBack(String keyId, LocalDate today) {
+  void giveBack(String keyId) {
     if (used) {
       used = false;
       return;
@@ -137,11 +140,6 @@ final class Leases {
       budgets.giveBack(keyId, needed);
       needed.forEach((scope, amount) -> sum(scope).lease = amount);
     }
-    sums.entrySet()
-        .removeIf(
-            s ->
-                s.getValue().lease.isZero()
-                    && s.getValue().unposted.isZero()
-                    && !s.getKey().equals(Budgets.day(today)));
+    sums.values().removeIf(s -> s.lease.isZero() && s.unposted.isZero());
   }
 }

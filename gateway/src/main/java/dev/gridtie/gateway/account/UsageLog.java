@@ -28,9 +28,6 @@ import java.util.concurrent.TimeUnit;
  * more is taken.
  */
 public final class UsageLog implements AutoCloseable {
-  /** The unit of what keys owe: pico-dollars that no coin stands behind. */
-  public static final String ASSET = "usd:postpaid";
-
   /** How many requests may wait to be written down. */
   static final int WAITING_MAX = 65_536;
 
@@ -191,8 +188,8 @@ public final class UsageLog implements AutoCloseable {
     if (row.keyId().isEmpty() || row.cost().isZero()) {
       return;
     }
-    AccountId key = new AccountId(ASSET, row.keyId().replace("key-", "key:"));
-    AccountId revenue = new AccountId(ASSET, "revenue");
+    AccountId key = new AccountId(Expenses.OWED, row.keyId().replace("key-", "key:"));
+    AccountId revenue = new AccountId(Expenses.OWED, "revenue");
     log.ensureOpen(key, false, row.time());
     log.ensureOpen(revenue, false, row.time());
     log.apply(

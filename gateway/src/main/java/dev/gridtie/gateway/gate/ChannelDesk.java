@@ -1,7 +1,6 @@
 package dev.gridtie.gateway.gate;
 
 import dev.gridtie.base.Json;
-import dev.gridtie.gateway.till.Expenses;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.x402.evm.batch.BatchTypes.Payload;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
@@ -90,17 +89,7 @@ public final class ChannelDesk {
                       ? channels.deposited(good.row(), settled)
                       : good.row();
               channels.keep(row);
-              boolean unused =
-                  parts.write(
-                      (c, log) -> {
-                        Expenses.gas(
-                            log,
-                            asked.network(),
-                            settled.transaction(),
-                            settled.feeWei(),
-                            parts.now());
-                        return true;
-                      });
+              parts.gas(asked.network(), settled);
               yield done(settled.transaction(), payload, asked, BigInteger.ZERO, row);
             }
             case Settlement.Failed failed -> refused(failed.why());

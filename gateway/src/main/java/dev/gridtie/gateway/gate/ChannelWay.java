@@ -1,7 +1,6 @@
 package dev.gridtie.gateway.gate;
 
 import dev.gridtie.gateway.gate.Ticket.Gate;
-import dev.gridtie.gateway.till.Expenses;
 import dev.gridtie.x402.evm.batch.BatchTypes.Payload;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.UnreachableException;
@@ -117,12 +116,7 @@ final class ChannelWay {
         PaymentRecord arrived =
             parts.write(
                 (c, log) -> {
-                  Expenses.gas(
-                      log,
-                      current.requirements().network(),
-                      settled.transaction(),
-                      settled.feeWei(),
-                      parts.now());
+                  parts.gas(log, current.requirements().network(), settled);
                   PaymentRecord record = current.with(PaymentState.VERIFIED);
                   PaymentStore.save(c, record, parts.now());
                   return record;

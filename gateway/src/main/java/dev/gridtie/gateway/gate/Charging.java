@@ -66,7 +66,7 @@ final class Charging {
             offer.worth(settled.amount()),
             settled.transaction(),
             parts.now());
-    gas(log, p.requirements().network(), settled);
+    parts.gas(log, p.requirements().network(), settled);
     PaymentRecord after = p.settled(settled.transaction());
     PaymentStore.save(c, after, parts.now());
     Optional<PaymentStore.Draft> draft = PaymentStore.draft(c, p.key());
@@ -74,12 +74,6 @@ final class Charging {
       chargeDelivered(c, log, after, draft.get());
     }
     return after;
-  }
-
-  /** What the chain has taken of us for a transaction. */
-  void gas(LedgerTx log, String network, Settlement.Settled settled)
-      throws SQLException, RefusedException {
-    Expenses.gas(log, network, settled.transaction(), settled.feeWei(), parts.now());
   }
 
   /**

@@ -4,7 +4,6 @@ import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.gate.Offers.Channeled;
 import dev.gridtie.gateway.gate.Offers.Offer;
-import dev.gridtie.gateway.till.Expenses;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.batch.BatchDeed;
@@ -55,6 +54,7 @@ final class Claims {
     Channeled bank = offer.channels().orElseThrow();
     while (!Thread.currentThread().isInterrupted()) {
       try {
+        payOutWhatWasClaimed(offer, bank);
         if (parts.presence().isFirst()) { // of several gateways one claims
           round(offer, bank);
         }
@@ -72,12 +72,16 @@ final class Claims {
     }
   }
 
-  private void round(Offer offer, Channeled bank)
-      throws UnreachableException, EvmChain.RefusedException {
+  /** Claimed here with what was given back to a payer. */
+  private void payOutWhatWasClaimed(Offer offer, Channeled bank) {
     ChannelRow claimed = toPayOut.remove(offer.charge().network() + offer.charge().asset());
     if (claimed != null) {
       payOut(bank, claimed);
     }
+  }
+
+  private void round(Offer offer, Channeled bank)
+      throws UnreachableException, EvmChain.RefusedException {
     List<ChannelRow> open = open(offer);
     if (open.isEmpty()) {
       return;
@@ -207,17 +211,7 @@ final class Claims {
     try {
       Settlement settlement = bank.facilitator().settle(deed, chainId, signed -> {});
       if (settlement instanceof Settlement.Settled settled) {
-        boolean unused =
-            parts.write(
-                (c, log) -> {
-                  Expenses.gas(
-                      log,
-                      "eip155:" + chainId,
-                      settled.transaction(),
-                      settled.feeWei(),
-                      parts.now());
-                  return true;
-                });
+        parts.gas("eip155:" + chainId, settled);
       }
       return settlement;
     } catch (MalformedPaymentException e) {

@@ -2,10 +2,14 @@ package dev.gridtie.gateway.gate;
 
 import dev.gridtie.gateway.receipts.ReceiptSigner;
 import dev.gridtie.gateway.relay.Relay;
+import dev.gridtie.gateway.till.Expenses;
 import dev.gridtie.gateway.till.Presence;
 import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.LedgerRefusal.RefusedException;
+import dev.gridtie.ledger.LedgerTx;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.x402.facilitator.PaymentScheme;
+import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -41,6 +45,22 @@ public record DeskParts(
           PaymentStore.save(c, record, now());
           return record;
         });
+  }
+
+  /** What the chain has taken of us for a transaction. */
+  void gas(LedgerTx log, String network, Settlement.Settled settled)
+      throws SQLException, RefusedException {
+    Expenses.gas(log, network, settled.transaction(), settled.feeWei(), now());
+  }
+
+  /** The same, in a transaction of its own. */
+  void gas(String network, Settlement.Settled settled) {
+    boolean unused =
+        write(
+            (c, log) -> {
+              gas(log, network, settled);
+              return true;
+            });
   }
 
   /** Whether another gateway works on a payment, or has still to see what became of it. */

@@ -131,15 +131,15 @@ public final class PaymentStore {
     return p.ownedBy(owner);
   }
 
-  /** Lately settled payments of gateways that have gone are looked after by one that has not. */
-  static int takeSettled(Connection c, String from, String owner, Instant since)
-      throws SQLException {
+  /** Lately settled payments that no gateway looks after any more are looked after by this one. */
+  static int takeSettled(Connection c, String owner, Instant since) throws SQLException {
     try (PreparedStatement update =
         c.prepareStatement(
-            "UPDATE payment SET owner = ? WHERE owner = ? AND state = 'SETTLED' AND updated >= ?")) {
+            "UPDATE payment SET owner = ? WHERE state = 'SETTLED' AND updated >= ? AND owner <> ?"
+                + " AND owner NOT IN (SELECT id FROM gateway)")) {
       update.setString(1, owner);
-      update.setString(2, from);
-      update.setLong(3, since.toEpochMilli());
+      update.setLong(2, since.toEpochMilli());
+      update.setString(3, owner);
       return update.executeUpdate();
     }
   }

@@ -50,6 +50,7 @@ final class Recovery {
    */
   void begin() {
     takeOver((c, p) -> !parts.presence().isAliveElsewhere(c, p.owner()));
+    takeSettled();
   }
 
   /** Takes over what other gateways had begun that have gone. */
@@ -59,16 +60,21 @@ final class Recovery {
       return;
     }
     takeOver((c, p) -> gone.contains(p.owner()));
-    Instant since = parts.now().minus(LOOKED_BACK);
     boolean unused =
         parts.write(
             (c, log) -> {
               for (String one : gone) {
-                int settled = PaymentStore.takeSettled(c, one, parts.presence().id(), since);
                 parts.presence().forget(c, one);
               }
               return true;
             });
+    takeSettled();
+  }
+
+  /** A reorganisation may take back what was settled lately by a gateway that is not there now. */
+  private void takeSettled() {
+    Instant since = parts.now().minus(LOOKED_BACK);
+    int unused = parts.write((c, log) -> PaymentStore.takeSettled(c, parts.presence().id(), since));
   }
 
   private interface Ours {

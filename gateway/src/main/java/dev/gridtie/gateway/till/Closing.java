@@ -43,11 +43,15 @@ public final class Closing implements AutoCloseable {
   }
 
   private void run() {
+    LocalDate looked = LocalDate.MIN; // whether anything happened is read from the log, once a day
     while (!Thread.currentThread().isInterrupted()) {
       try {
         LocalDate over =
             LocalDate.ofInstant(clock.instant().minus(AFTER), ZoneOffset.UTC).minusDays(1);
-        Optional<String> unused = close(database, over, clock);
+        if (!over.equals(looked)) {
+          Optional<String> unused = close(database, over, clock);
+          looked = over;
+        }
         Thread.sleep(EVERY);
       } catch (InterruptedException e) {
         return;

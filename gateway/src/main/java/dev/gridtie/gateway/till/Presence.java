@@ -75,11 +75,24 @@ public final class Presence implements AutoCloseable {
     this.nanoTime = nanoTime;
     this.thread = Thread.ofPlatform().name("presence").daemon(true).unstarted(this::run);
     this.home = isAlone ? null : takeHome(database.where().head().resolveSibling("gateway.id"));
-    if (!isAlone) {
+    if (isAlone) {
+      forgetAll();
+    } else {
       beat();
       look();
       thread.start();
     }
+  }
+
+  /** Whoever is known of wrote this ledger where it was before. */
+  private void forgetAll() {
+    int unused =
+        database.write(
+            (c, log) -> {
+              try (PreparedStatement delete = c.prepareStatement("DELETE FROM gateway")) {
+                return delete.executeUpdate();
+              }
+            });
   }
 
   /** Takes the home: whoever had it before has ended, and is forgotten at once. */
@@ -270,31 +283,19 @@ public final class Presence implements AutoCloseable {
     }
   }
 
-  /** Leaves: what was left undone may be taken over at once. */
+  /** Leaves: the others find it gone in a while, and take over what is to be looked after. */
   @Override
   public void close() {
-    if (isAlone) {
+    if (home == null) {
       return;
     }
     closed = true;
     thread.interrupt();
     try {
       thread.join(Duration.ofSeconds(2));
-      boolean unused =
-          database.write(
-              (c, log) -> {
-                forget(c, id);
-                return true;
-              });
+      home.close();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-    } catch (StoreException e) {
-      // It counts as gone in a while.
-    }
-    try {
-      if (home != null) {
-        home.close();
-      }
     } catch (IOException e) {
       // The lock goes with the process.
     }
