@@ -18,6 +18,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param requestsPerMinute 0 for no limit
  * @param tokensPerMinute sent and received together; 0 for no limit
  * @param credits whose credits it spends; empty where its holder is billed in dollars
+ * @param pool of nodes that alone may answer it; empty where it is bound to none
  */
 public record KeyLimits(
     Optional<PicoUsd> total,
@@ -27,7 +28,8 @@ public record KeyLimits(
     Map<String, PicoUsd> places,
     int requestsPerMinute,
     int tokensPerMinute,
-    Optional<String> credits) {
+    Optional<String> credits,
+    Optional<String> pool) {
 
   public static final KeyLimits NONE =
       new KeyLimits(Optional.empty(), Optional.empty(), Optional.empty(), Map.of(), Map.of(), 0, 0);
@@ -41,13 +43,31 @@ public record KeyLimits(
       Map<String, PicoUsd> places,
       int requestsPerMinute,
       int tokensPerMinute) {
-    this(total, day, month, models, places, requestsPerMinute, tokensPerMinute, Optional.empty());
+    this(
+        total,
+        day,
+        month,
+        models,
+        places,
+        requestsPerMinute,
+        tokensPerMinute,
+        Optional.empty(),
+        Optional.empty());
   }
 
   /** The same for a key that pays from a holder's credits. */
   public KeyLimits paidFrom(String holder) {
+    return with(Optional.of(holder), pool);
+  }
+
+  /** The same for a key that only a pool's nodes may answer. */
+  public KeyLimits within(String newPool) {
+    return with(credits, Optional.of(newPool));
+  }
+
+  private KeyLimits with(Optional<String> newCredits, Optional<String> newPool) {
     return new KeyLimits(
-        total, day, month, models, places, requestsPerMinute, tokensPerMinute, Optional.of(holder));
+        total, day, month, models, places, requestsPerMinute, tokensPerMinute, newCredits, newPool);
   }
 
   public KeyLimits {
@@ -76,6 +96,7 @@ public record KeyLimits(
     json.put("requestsPerMinute", requestsPerMinute);
     json.put("tokensPerMinute", tokensPerMinute);
     credits.ifPresent(holder -> json.put("credits", holder));
+    pool.ifPresent(name -> json.put("pool", name));
     return json;
   }
 
@@ -88,7 +109,8 @@ public record KeyLimits(
         picos(json.path("endpoints")),
         json.path("requestsPerMinute").asInt(0),
         json.path("tokensPerMinute").asInt(0),
-        Optional.ofNullable(Json.text(json, "credits")));
+        Optional.ofNullable(Json.text(json, "credits")),
+        Optional.ofNullable(Json.text(json, "pool")));
   }
 
   private static Optional<PicoUsd> pico(JsonNode json, String key) {

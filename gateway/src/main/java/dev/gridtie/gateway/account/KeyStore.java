@@ -1,12 +1,10 @@
 package dev.gridtie.gateway.account;
 
 import dev.gridtie.base.Json;
-import dev.gridtie.gateway.till.GatewayTables;
+import dev.gridtie.gateway.till.Beside;
 import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.StoreException;
-import java.nio.file.Path;
 import java.sql.Connection;
-import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
@@ -15,7 +13,6 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The keys of a home, apart from the ledger, so that the command line can make and revoke them
@@ -25,63 +22,31 @@ public final class KeyStore implements AutoCloseable {
   /** How many keys one home may hold. */
   public static final int KEYS_MAX = 100_000;
 
-  private final Location where;
-  private @Nullable Connection connection;
+  private static final String TABLE =
+      "CREATE TABLE IF NOT EXISTS key (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, hash TEXT NOT NULL UNIQUE,"
+          + " label TEXT NOT NULL, limits TEXT NOT NULL, created INTEGER NOT NULL, revoked INTEGER NOT NULL) STRICT";
 
-  private KeyStore(Location where) {
-    this.where = where;
-  }
+  private final Beside beside;
 
-  private static Path file(Location.OnFile ledger) {
-    return ledger.file().resolveSibling("accounts.db");
+  private KeyStore(Beside beside) {
+    this.beside = beside;
   }
 
   /**
-   * Opens the keys that belong to a ledger, making their table where it is missing: a file beside a
-   * ledger in a file, a table beside one on PostgreSQL.
+   * Opens the keys that belong to a ledger, making their table where it is missing.
    *
    * @throws StoreException where they cannot be opened
    */
   public static KeyStore open(Location ledger) {
-    KeyStore store = new KeyStore(ledger);
-    try {
-      if (ledger instanceof Location.OnPostgres) {
-        GatewayTables.MIGRATIONS.runOn(ledger);
-      }
-      Connection unused = store.connection();
-      return store;
-    } catch (SQLException e) {
-      throw new StoreException("the keys beside " + ledger + " cannot be opened", e);
-    }
+    return new KeyStore(Beside.open(ledger, List.of(TABLE)));
   }
 
   private Connection connection() throws SQLException {
-    Connection known = connection;
-    if (known != null && !known.isClosed()) {
-      return known;
-    }
-    Connection fresh =
-        switch (where) {
-          case Location.OnPostgres postgres -> postgres.connect();
-          case Location.OnFile ledger -> {
-            Connection opened = DriverManager.getConnection("jdbc:sqlite:" + file(ledger));
-            try (Statement statement = opened.createStatement()) {
-              statement.execute("PRAGMA busy_timeout = 5000");
-              statement.execute("PRAGMA journal_mode = WAL");
-              statement.execute("PRAGMA synchronous = FULL");
-              statement.execute(
-                  "CREATE TABLE IF NOT EXISTS key (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, hash TEXT NOT NULL UNIQUE,"
-                      + " label TEXT NOT NULL, limits TEXT NOT NULL, created INTEGER NOT NULL, revoked INTEGER NOT NULL) STRICT");
-            }
-            yield opened;
-          }
-        };
-    connection = fresh;
-    return fresh;
+    return beside.connection();
   }
 
   private String table() {
-    return where instanceof Location.OnPostgres ? "api_key" : "key";
+    return beside.isOnPostgres() ? "api_key" : "key";
   }
 
   /**
@@ -160,7 +125,7 @@ public final class KeyStore implements AutoCloseable {
   /** A number that changes whenever another process has changed the keys. */
   long version() {
     String changes = // each key is added once and revoked once
-        where instanceof Location.OnPostgres
+        beside.isOnPostgres()
             ? "SELECT count(*) + coalesce(sum(revoked), 0) FROM api_key"
             : "PRAGMA data_version";
     try (Statement select = connection().createStatement();
@@ -171,24 +136,12 @@ public final class KeyStore implements AutoCloseable {
     }
   }
 
-  /** A connection that has failed is made again by whoever comes next. */
   private StoreException failed(SQLException e) {
-    if (where instanceof Location.OnPostgres) {
-      close();
-      connection = null;
-    }
-    return new StoreException("the keys cannot be read or written: " + e.getMessage(), e);
+    return beside.failed("the keys", e);
   }
 
   @Override
   public void close() {
-    Connection known = connection;
-    if (known != null) {
-      try {
-        known.close();
-      } catch (SQLException e) {
-        // What was acknowledged is written.
-      }
-    }
+    beside.close();
   }
 }

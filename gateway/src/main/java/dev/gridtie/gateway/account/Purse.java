@@ -3,12 +3,17 @@ package dev.gridtie.gateway.account;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.LedgerReader;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
 import java.math.BigInteger;
+import java.time.Duration;
+import java.time.Instant;
 import java.time.InstantSource;
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** Lets keys pay with credits: holds the most an answer may cost, and spends what it came to. */
 public final class Purse {
@@ -38,6 +43,49 @@ public final class Purse {
     /** What an answer comes to, at most what is held. */
     BigInteger price(PicoUsd cost) {
       return rate.price(cost).min(micro);
+    }
+  }
+
+  /** How many holders' standing is remembered. */
+  private static final int STANDINGS_MAX = 10_000;
+
+  private static final Duration STANDING_KEPT = Duration.ofSeconds(30);
+
+  /** The highest standing. */
+  public static final int PRIORITY_MAX = 10;
+
+  private record Standing(int priority, Instant since) {}
+
+  private final Map<String, Standing> standings = new ConcurrentHashMap<>();
+
+  /**
+   * Where its holder stands when nodes are short, 0 to {@value #PRIORITY_MAX}: a step for each
+   * doubling of the credits that the holder has ever come by. Looked up seldom; may block then.
+   */
+  public int priority(ApiKey key) {
+    Optional<String> holder = key.limits().credits();
+    if (holder.isEmpty()) {
+      return 0;
+    }
+    Instant now = clock.instant();
+    Standing known = standings.get(holder.get());
+    if (known == null || known.since().plus(STANDING_KEPT).isBefore(now)) {
+      if (standings.size() >= STANDINGS_MAX) {
+        standings.clear();
+      }
+      known = new Standing(standing(holder.get()), now);
+      standings.put(holder.get(), known);
+    }
+    return known.priority();
+  }
+
+  private int standing(String holder) {
+    try {
+      BigInteger came = database.read(c -> Credits.cameBy(new LedgerReader(c), holder));
+      int doublings = came.divide(BigInteger.valueOf(1_000_000)).bitLength();
+      return Math.min(PRIORITY_MAX, doublings);
+    } catch (StoreException e) {
+      return 0;
     }
   }
 

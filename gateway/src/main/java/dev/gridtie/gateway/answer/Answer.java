@@ -33,7 +33,7 @@ public final class Answer implements AnswerSink {
   private @Nullable End end;
   private long changes;
   private long length;
-  private volatile List<String> dropped = List.of();
+  private volatile Beginning beginning = Beginning.PLAIN;
 
   /** How an answer ended. */
   public sealed interface End {
@@ -60,13 +60,13 @@ public final class Answer implements AnswerSink {
   }
 
   @Override
-  public void begun(List<String> newDropped) {
-    dropped = newDropped;
+  public void begun(Beginning newBeginning) {
+    beginning = newBeginning;
   }
 
-  /** Fields of the request that had no place with the source and do not change the answer. */
-  public List<String> dropped() {
-    return dropped;
+  /** What was known of it when it began. */
+  public Beginning beginning() {
+    return beginning;
   }
 
   @Override

@@ -28,6 +28,7 @@ import java.util.function.Function;
  * @param seed of the sampler
  * @param verbatim whether bytes may pass untouched where the server speaks the client's dialect
  * @param texts whose likeness is asked for, where that is the request
+ * @param priority of whoever asks, where there is a choice: 0 to 10
  */
 public record Job(
     Translator client,
@@ -39,7 +40,8 @@ public record Job(
     int maxTokens,
     long seed,
     boolean verbatim,
-    Optional<Texts> texts) {
+    Optional<Texts> texts,
+    int priority) {
 
   /**
    * A request for embeddings.
@@ -57,7 +59,17 @@ public record Job(
       Optional<ChatRequest> request,
       boolean verbatim) {
     this(
-        client, body, headers, stream, request, Optional.empty(), 0, 0, verbatim, Optional.empty());
+        client,
+        body,
+        headers,
+        stream,
+        request,
+        Optional.empty(),
+        0,
+        0,
+        verbatim,
+        Optional.empty(),
+        0);
   }
 
   /** A request for embeddings. */
@@ -72,7 +84,8 @@ public record Job(
         0,
         0,
         false,
-        Optional.of(texts));
+        Optional.of(texts),
+        0);
   }
 
   /** Starts this at a source; what comes of it the sink hears. */
@@ -126,12 +139,23 @@ public record Job(
         maxTokens,
         seed,
         false,
-        texts);
+        texts,
+        priority);
   }
 
   public Job withLimit(int newMaxTokens) {
     return new Job(
-        client, body, headers, stream, request, head, newMaxTokens, seed, verbatim, texts);
+        client,
+        body,
+        headers,
+        stream,
+        request,
+        head,
+        newMaxTokens,
+        seed,
+        verbatim,
+        texts,
+        priority);
   }
 
   public Job withHead(Head newHead) {
@@ -145,11 +169,28 @@ public record Job(
         maxTokens,
         seed,
         verbatim,
-        texts);
+        texts,
+        priority);
   }
 
   public Job withSeed(long newSeed) {
     return new Job(
-        client, body, headers, stream, request, head, maxTokens, newSeed, verbatim, texts);
+        client, body, headers, stream, request, head, maxTokens, newSeed, verbatim, texts,
+        priority);
+  }
+
+  public Job withPriority(int newPriority) {
+    return new Job(
+        client,
+        body,
+        headers,
+        stream,
+        request,
+        head,
+        maxTokens,
+        seed,
+        verbatim,
+        texts,
+        newPriority);
   }
 }

@@ -2,12 +2,12 @@ package dev.gridtie.gateway.cache;
 
 import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.answer.AnswerSource.Running;
+import dev.gridtie.gateway.answer.Beginning;
 import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Piece;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.RelaySink;
-import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -79,8 +79,8 @@ public final class Flight implements RelaySink {
   }
 
   @Override
-  public void begun(List<String> dropped) {
-    answer.begun(dropped);
+  public void begun(Beginning beginning) {
+    answer.begun(beginning);
   }
 
   @Override

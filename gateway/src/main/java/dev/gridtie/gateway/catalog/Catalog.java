@@ -2,40 +2,57 @@ package dev.gridtie.gateway.catalog;
 
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
- * The models offered, by name. State: one map, replaced as a whole; a request keeps the models it
- * found.
+ * The models offered, by name. They come from several parts, such as a file and the grid; where two
+ * parts offer the same model, its endpoints stand beside each other. State: the parts, written
+ * under the monitor, and one map of all, replaced as a whole; a request keeps the models it found.
  */
 public final class Catalog {
-  private volatile Map<String, Model> models;
+  private static final String MAIN = "";
+  private final Map<String, List<Model>> parts = new LinkedHashMap<>();
+  private volatile Map<String, Model> models = Map.of();
 
   public Catalog(List<Model> offered) {
-    this.models = byName(offered);
+    replace(offered);
   }
 
-  private static Map<String, Model> byName(List<Model> offered) {
-    Map<String, Model> models = new LinkedHashMap<>();
+  private static void requireOnce(List<Model> offered) {
+    Set<String> seen = new HashSet<>();
     for (Model model : offered) {
-      if (models.put(model.id(), model) != null) {
+      if (!seen.add(model.id())) {
         throw new IllegalArgumentException("model " + model.id() + " is offered twice");
       }
     }
-    return models;
   }
 
   /**
-   * Offers these from now on, and no others.
+   * Offers these from now on, and no others of the main part.
    *
    * @throws IllegalArgumentException where a name stands twice; then nothing has changed
    */
   public void replace(List<Model> offered) {
-    models = byName(offered);
+    replace(MAIN, offered);
+  }
+
+  /**
+   * Offers these from now on, and no others of this part.
+   *
+   * @throws IllegalArgumentException where a name stands twice; then nothing has changed
+   */
+  public synchronized void replace(String part, List<Model> offered) {
+    requireOnce(offered);
+    parts.put(part, List.copyOf(offered));
+    Map<String, Model> all = new LinkedHashMap<>();
+    parts.values().forEach(list -> list.forEach(m -> all.merge(m.id(), m, Model::and)));
+    models = all;
   }
 
   public Optional<Model> find(String id) {
@@ -44,6 +61,16 @@ public final class Catalog {
 
   public Collection<Model> all() {
     return models.values();
+  }
+
+  /** The models that everybody may ask, without what is a pool's own. */
+  public List<Model> open() {
+    return models.values().stream().flatMap(m -> m.open().stream()).toList();
+  }
+
+  /** A model that everybody may ask, without what is a pool's own. */
+  public Optional<Model> findOpen(String id) {
+    return find(id).flatMap(Model::open);
   }
 
   /** The name that is fewest edits away, where anything is offered. */

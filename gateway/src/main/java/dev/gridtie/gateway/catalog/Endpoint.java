@@ -17,6 +17,7 @@ import java.util.Set;
  * @param quantization of the weights, in lower case, or {@code unknown}
  * @param regions where it runs; empty where that is not known
  * @param build the SHA-256 of the model's file, where we have it
+ * @param pool of nodes that it is; empty where it is open to all
  */
 public record Endpoint(
     String id,
@@ -32,7 +33,42 @@ public record Endpoint(
     Set<Feature> features,
     String build,
     List<Channel> channels,
-    Health health) {
+    Health health,
+    String pool) {
+
+  /** One that is open to all. */
+  public Endpoint(
+      String id,
+      String provider,
+      Optional<dev.gridtie.wire.chat.Dialect> dialect,
+      Prices prices,
+      Prices costs,
+      int contextTokens,
+      int maxCompletionTokens,
+      String quantization,
+      Set<String> regions,
+      DataPolicy data,
+      Set<Feature> features,
+      String build,
+      List<Channel> channels,
+      Health health) {
+    this(
+        id,
+        provider,
+        dialect,
+        prices,
+        costs,
+        contextTokens,
+        maxCompletionTokens,
+        quantization,
+        regions,
+        data,
+        features,
+        build,
+        channels,
+        health,
+        "");
+  }
 
   /** One whose provider takes nothing, or nothing that is known. */
   public Endpoint(

@@ -1,6 +1,8 @@
 package dev.gridtie.gateway.catalog;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A model that can be asked.
@@ -20,6 +22,21 @@ public record Model(
 
   public Model {
     endpoints = List.copyOf(endpoints);
+  }
+
+  /** The same with another's endpoints behind its own. */
+  Model and(Model other) {
+    List<Endpoint> all = new ArrayList<>(endpoints);
+    all.addAll(other.endpoints());
+    return new Model(id, name, description, created, defaultMaxTokens, all);
+  }
+
+  /** The same without what is a pool's own; empty where that is all. */
+  Optional<Model> open() {
+    List<Endpoint> open = endpoints.stream().filter(e -> e.pool().isEmpty()).toList();
+    return open.isEmpty()
+        ? Optional.empty()
+        : Optional.of(new Model(id, name, description, created, defaultMaxTokens, open));
   }
 
   /** Whether nothing is ever charged for it, and so no payment asked. */

@@ -2,6 +2,7 @@ package dev.gridtie.gateway.edge;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.account.Account;
+import dev.gridtie.gateway.edge.Planner.Asker;
 import dev.gridtie.gateway.edge.Planner.Planned;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.wire.ApiError;
@@ -52,7 +53,9 @@ final class ChatHandler {
       return false;
     }
     Optional<Account> account = asked.key().flatMap(services.keys()::known);
-    if (account.isEmpty() || account.get().mayBlock()) {
+    if (account.isEmpty()
+        || account.get().mayBlock()
+        || account.get().key().limits().pool().isPresent()) {
       return false;
     }
     Optional<Planned> planned =
@@ -73,7 +76,7 @@ final class ChatHandler {
         () ->
             plan(
                 asked,
-                "",
+                Asker.NOBODY,
                 planned -> {
                   if (planned.plan().isFree()) {
                     asked.reply().noted();
@@ -112,14 +115,14 @@ final class ChatHandler {
     if (payment.isPresent()) {
       // Before anything that depends on the present.
       if (!paid.recall(asked, payment.get())) {
-        plan(asked, "", planned -> paid.serve(asked, planned, payment));
+        plan(asked, Asker.NOBODY, planned -> paid.serve(asked, planned, payment));
       }
       return;
     }
     Optional<SignIn> signIn = PaidHandler.signIn(asked.headers());
     if (signIn.isPresent()) {
       if (!paid.recall(asked, signIn.get())) {
-        plan(asked, "", planned -> paid.serveSignedIn(asked, planned, signIn.get()));
+        plan(asked, Asker.NOBODY, planned -> paid.serveSignedIn(asked, planned, signIn.get()));
       }
       return;
     }
@@ -130,20 +133,20 @@ final class ChatHandler {
         asked.reply().error(unknownKey());
       } else {
         Optional<Planned> untouched =
-            services.cache().policy().isOn()
+            services.cache().policy().isOn() || account.get().key().limits().pool().isPresent()
                 ? Optional.empty()
                 : planner.planUntouched(asked.inbound(), asked.body(), asked.dialectHeaders());
         if (untouched.isPresent()) {
           keyed.serve(asked, untouched.get(), account);
         } else {
-          plan(asked, account.get().key().id(), p -> keyed.serve(asked, p, account));
+          plan(asked, Asker.of(account.get().key()), p -> keyed.serve(asked, p, account));
         }
       }
       return;
     }
     plan(
         asked,
-        "",
+        Asker.NOBODY,
         planned -> {
           if (planned.plan().isFree()) {
             keyed.serve(asked, planned, Optional.empty());
@@ -165,9 +168,9 @@ final class ChatHandler {
     void run(Planned planned) throws MalformedPaymentException, InterruptedException;
   }
 
-  private void plan(Asked asked, String account, Step next)
+  private void plan(Asked asked, Asker asker, Step next)
       throws MalformedPaymentException, InterruptedException {
-    switch (planner.plan(asked.inbound(), asked.body(), asked.dialectHeaders(), account)) {
+    switch (planner.plan(asked.inbound(), asked.body(), asked.dialectHeaders(), asker)) {
       case Outcome.Refused<Planned> refused -> asked.reply().error(refused.error());
       case Outcome.Ok<Planned> ok -> next.run(ok.value());
     }

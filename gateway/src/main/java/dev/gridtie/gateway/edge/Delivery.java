@@ -1,6 +1,7 @@
 package dev.gridtie.gateway.edge;
 
 import dev.gridtie.gateway.answer.AnswerSource.Running;
+import dev.gridtie.gateway.answer.Beginning;
 import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Piece;
@@ -13,7 +14,6 @@ import dev.gridtie.wire.chat.StreamEvent;
 import dev.gridtie.wire.chat.Translator;
 import dev.gridtie.wire.chat.Usage;
 import io.vertx.core.buffer.Buffer;
-import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,7 +29,7 @@ final class Delivery implements RelaySink {
   private final StringBuilder said = new StringBuilder();
   private Running running = Running.NOTHING;
   private @Nullable Leg leg;
-  private List<String> dropped = List.of();
+  private Beginning beginning = Beginning.PLAIN;
   private Buffer whole = Buffer.buffer();
   private long tokens;
   private long firstByteNanos;
@@ -96,8 +96,8 @@ final class Delivery implements RelaySink {
   }
 
   @Override
-  public synchronized void begun(List<String> newDropped) {
-    dropped = newDropped;
+  public synchronized void begun(Beginning newBeginning) {
+    beginning = newBeginning;
   }
 
   @Override
@@ -135,10 +135,9 @@ final class Delivery implements RelaySink {
     if (by != null) {
       account.headers(asked.reply(), by);
       asked.reply().header("X-Gridtie-Provider", by.endpoint().provider());
+      asked.reply().header("X-Gridtie-Quantization", by.endpoint().quantization());
     }
-    if (!dropped.isEmpty()) {
-      asked.reply().header("X-Gridtie-Dropped", String.join(", ", dropped));
-    }
+    asked.reply().began(beginning);
     asked.reply().header("Cache-Control", "private, no-store");
   }
 

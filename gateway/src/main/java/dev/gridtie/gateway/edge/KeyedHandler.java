@@ -16,6 +16,7 @@ import dev.gridtie.gateway.cache.AnswerCache;
 import dev.gridtie.gateway.cache.Flight;
 import dev.gridtie.gateway.catalog.Endpoint;
 import dev.gridtie.gateway.edge.Planner.Planned;
+import dev.gridtie.gateway.provider.PromptBound;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.Plan;
 import dev.gridtie.gateway.watch.Seen;
@@ -165,6 +166,12 @@ final class KeyedHandler {
         planned.plan().legs().stream().filter(l -> l.endpoint().isLocal()).findFirst();
     Optional<ChatRequest> request = planned.job().request();
     if (local.isPresent() && request.isPresent()) {
+      Endpoint endpoint = local.get().endpoint();
+      Integer asked = request.get().maxTokens();
+      int bound = PromptBound.of(request.get(), 0);
+      if (asked != null && asked > 0 && (long) bound + asked <= endpoint.contextTokens()) {
+        return Outcome.ok(asked); // it fits however it is counted, so nobody need count
+      }
       return local
           .get()
           .endpoint()
@@ -241,7 +248,8 @@ final class KeyedHandler {
     Long seed = job.request().map(r -> r.sampling().seed()).orElse(null);
     boolean local = bounded.plan().legs().stream().anyMatch(l -> l.endpoint().isLocal());
     Job ready =
-        job.withSeed(seed == null ? services.random().nextLong() : seed)
+        job.withPriority(account.map(a -> services.purse().priority(a.key())).orElse(0))
+            .withSeed(seed == null ? services.random().nextLong() : seed)
             .withLimit(local ? bounded.maxTokens() : 0);
     Plan plan = bounded.plan().withHeads(Heads.of(asked.inbound(), ready, id, created));
     Optional<AnswerCache.Joined> joined = cacheName.map(services.cache()::join);
@@ -279,7 +287,7 @@ final class KeyedHandler {
             Leg leg = flight.leg();
             if (read == 0 && leg != null) {
               delivery.committed(leg);
-              delivery.begun(flight.answer().dropped());
+              delivery.begun(flight.answer().beginning());
             }
             text.pieces().forEach(delivery::piece);
             read += text.pieces().size();

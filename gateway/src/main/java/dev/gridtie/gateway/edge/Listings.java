@@ -31,12 +31,12 @@ final class Listings {
   ObjectNode openAi() {
     ObjectNode json = Json.object().put("object", "list");
     ArrayNode data = json.putArray("data");
-    catalog.all().forEach(m -> data.add(openAi(m)));
+    catalog.open().forEach(m -> data.add(openAi(m)));
     return json;
   }
 
   Optional<ObjectNode> openAi(String id) {
-    return catalog.find(id).map(Listings::openAi);
+    return catalog.findOpen(id).map(Listings::openAi);
   }
 
   private static ObjectNode openAi(Model model) {
@@ -66,7 +66,7 @@ final class Listings {
     ObjectNode json = Json.object();
     ArrayNode data = json.putArray("data");
     catalog
-        .all()
+        .open()
         .forEach(
             m -> {
               ObjectNode one = data.addObject().put("type", "model").put("id", m.id());
@@ -84,12 +84,12 @@ final class Listings {
   ObjectNode gemini() {
     ObjectNode json = Json.object();
     ArrayNode models = json.putArray("models");
-    catalog.all().forEach(m -> models.add(gemini(m)));
+    catalog.open().forEach(m -> models.add(gemini(m)));
     return json;
   }
 
   Optional<ObjectNode> gemini(String id) {
-    return catalog.find(id).map(Listings::gemini);
+    return catalog.findOpen(id).map(Listings::gemini);
   }
 
   private static ObjectNode gemini(Model model) {
@@ -122,7 +122,7 @@ final class Listings {
   ObjectNode openRouter() {
     ObjectNode json = Json.object();
     ArrayNode data = json.putArray("data");
-    catalog.all().forEach(m -> data.add(openRouter(m)));
+    catalog.open().forEach(m -> data.add(openRouter(m)));
     json.put("total_count", data.size());
     json.putObject("links").putNull("next");
     return json;
@@ -207,7 +207,7 @@ final class Listings {
   /** {@code /models/{author}/{slug}/endpoints}. */
   Optional<ObjectNode> endpoints(String id) {
     return catalog
-        .find(id)
+        .findOpen(id)
         .map(
             model -> {
               ObjectNode json = Json.object();
@@ -262,7 +262,7 @@ final class Listings {
     ObjectNode json = Json.object();
     ArrayNode data = json.putArray("data");
     Set<String> seen = new TreeSet<>();
-    catalog.all().forEach(m -> m.endpoints().forEach(e -> seen.add(e.provider())));
+    catalog.open().forEach(m -> m.endpoints().forEach(e -> seen.add(e.provider())));
     for (String name : seen) {
       ObjectNode one = data.addObject().put("name", name);
       one.put("slug", name.toLowerCase(Locale.ROOT));

@@ -56,9 +56,7 @@ final class PaidDelivery {
    */
   private void headers(@Nullable SettleResponse settlement) {
     handler.paidHeaders(asked, version, settlement, open.receiptId(), open.created());
-    if (!open.answer().dropped().isEmpty()) {
-      reply.header("X-Gridtie-Dropped", String.join(", ", open.answer().dropped()));
-    }
+    reply.began(open.answer().beginning());
   }
 
   /** Waits for the end and sends the answer as one document. */

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Json;
+import dev.gridtie.gateway.account.ApiKey;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.gateway.catalog.Catalog;
 import dev.gridtie.gateway.catalog.Endpoint;
@@ -72,6 +73,20 @@ final class Planner {
       int maxTokens,
       int choices) {}
 
+  /**
+   * Who asks.
+   *
+   * @param account empty for nobody in particular
+   * @param pool that the request is bound to; empty for none
+   */
+  record Asker(String account, String pool) {
+    static final Asker NOBODY = new Asker("", "");
+
+    static Asker of(ApiKey key) {
+      return new Asker(key.id(), key.limits().pool().orElse(""));
+    }
+  }
+
   /** The most answers to one request. */
   private static final int CHOICES_MAX = 128;
 
@@ -95,7 +110,7 @@ final class Planner {
       return Optional.empty(); // reading it says why
     }
     String name = inbound.call().model().isEmpty() ? scan.model() : inbound.call().model();
-    Optional<Model> model = catalog.find(name);
+    Optional<Model> model = catalog.findOpen(name);
     if (model.isEmpty()
         || model.get().endpoints().size() != 1
         || scan.fields().contains("n")
@@ -126,10 +141,10 @@ final class Planner {
   /**
    * Reads a body.
    *
-   * @param account whose memory and affinity to use; empty for none in particular
+   * @param asker whose memory and affinity to use, and what the request is bound to
    * @param headers of the client's that its own dialect's servers understand
    */
-  Outcome<Planned> plan(Inbound inbound, byte[] body, Map<String, String> headers, String account) {
+  Outcome<Planned> plan(Inbound inbound, byte[] body, Map<String, String> headers, Asker asker) {
     JsonNode json;
     try {
       json = Json.parse(body);
@@ -139,18 +154,18 @@ final class Planner {
               "invalid_json", "The body could not be read: " + e.getMessage() + ".", null));
     }
     if (inbound.texts().isPresent()) {
-      return texts(inbound, inbound.texts().get(), body, json);
+      return texts(inbound, inbound.texts().get(), body, json, asker);
     }
     Outcome<ChatRequest> read = inbound.translator().readRequest(json, inbound.call());
     return switch (read) {
       case Outcome.Ok<ChatRequest> ok -> {
-        ChatRequest request = memory.restore(account, ok.value());
+        ChatRequest request = memory.restore(asker.account(), ok.value());
         // Where state that the client lost was put back, the client's own bytes will not do.
         boolean restored = request != ok.value();
-        yield planned(inbound, body, headers, account, json, Optional.of(request), null, restored);
+        yield planned(inbound, body, headers, asker, json, Optional.of(request), null, restored);
       }
       case Outcome.Refused<ChatRequest> refused ->
-          planned(inbound, body, headers, account, json, Optional.empty(), refused.error(), false);
+          planned(inbound, body, headers, asker, json, Optional.empty(), refused.error(), false);
     };
   }
 
@@ -159,7 +174,8 @@ final class Planner {
     return texts.stream().mapToLong(t -> t.getBytes(UTF_8).length + 2L).sum();
   }
 
-  private Outcome<Planned> texts(Inbound inbound, EmbeddingsForm form, byte[] body, JsonNode json) {
+  private Outcome<Planned> texts(
+      Inbound inbound, EmbeddingsForm form, byte[] body, JsonNode json, Asker asker) {
     return form.read(inbound.call().model(), json)
         .then(
             wanted -> {
@@ -171,7 +187,7 @@ final class Planner {
                       body,
                       new Job.Texts(wanted.request(), given -> form.write(wanted, given)));
               return Preferences.read(json.path("provider"))
-                  .then(preferences -> legs(List.of(wanted.model()), need, preferences, ""))
+                  .then(p -> legs(List.of(wanted.model()), need, p.within(asker.pool()), ""))
                   .then(
                       legs ->
                           Outcome.ok(
@@ -190,7 +206,7 @@ final class Planner {
       Inbound inbound,
       byte[] body,
       Map<String, String> headers,
-      String account,
+      Asker asker,
       JsonNode json,
       Optional<ChatRequest> request,
       @Nullable ApiError unread,
@@ -215,10 +231,10 @@ final class Planner {
       return Outcome.refused(
           ApiError.invalid("invalid_value", "'n' must be from 1 to " + CHOICES_MAX + ".", "n"));
     }
-    String conversation = conversation(account, names.getFirst(), json, request);
+    String conversation = conversation(asker.account(), names.getFirst(), json, request);
     Outcome<List<Leg>> found =
         Preferences.read(json.path("provider"))
-            .then(preferences -> legs(names, need, preferences, conversation));
+            .then(p -> legs(names, need, p.within(asker.pool()), conversation));
     boolean nobody =
         found instanceof Outcome.Refused<List<Leg>> refused
             && refused.error().code().equals("no_endpoint");
@@ -287,7 +303,7 @@ final class Planner {
       Variant variant = Variant.of(name, catalog);
       Preferences own = variant.sort().map(preferences::sortedBy).orElse(preferences);
       Outcome<List<Leg>> found =
-          model(variant.model())
+          model(variant.model(), own.pool())
               .then(
                   model ->
                       router.rank(model, need, own, sticky).then(e -> Outcome.ok(legs(model, e))));
@@ -323,8 +339,13 @@ final class Planner {
     }
   }
 
+  /** A model that everybody may ask. */
   Outcome<Model> model(String id) {
-    Optional<Model> model = catalog.find(id);
+    return model(id, "");
+  }
+
+  private Outcome<Model> model(String id, String pool) {
+    Optional<Model> model = pool.isEmpty() ? catalog.findOpen(id) : catalog.find(id);
     if (model.isPresent()) {
       return Outcome.ok(model.get());
     }

@@ -2,6 +2,7 @@ package dev.gridtie.gateway.edge;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.answer.AnswerSource.Running;
+import dev.gridtie.gateway.answer.Beginning;
 import dev.gridtie.wire.ApiError;
 import io.vertx.core.Future;
 import io.vertx.core.buffer.Buffer;
@@ -120,6 +121,17 @@ final class Reply {
 
   long bytesWritten() {
     return out.bytesWritten();
+  }
+
+  /** Puts the headers that say who began the answer, and what was left out of the request. */
+  Reply began(Beginning beginning) {
+    if (!beginning.dropped().isEmpty()) {
+      header("X-Gridtie-Dropped", String.join(", ", beginning.dropped()));
+    }
+    if (!beginning.node().isEmpty()) {
+      header("X-Gridtie-Node", beginning.node());
+    }
+    return this;
   }
 
   Reply header(String name, String value) {

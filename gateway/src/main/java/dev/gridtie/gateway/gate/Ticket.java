@@ -3,6 +3,7 @@ package dev.gridtie.gateway.gate;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.answer.AnswerSource.Running;
+import dev.gridtie.gateway.answer.Beginning;
 import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Piece;
@@ -10,7 +11,6 @@ import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.RelaySink;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.x402.wire.SettleResponse;
-import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -111,8 +111,8 @@ public final class Ticket {
       }
 
       @Override
-      public void begun(List<String> dropped) {
-        answer.begun(dropped);
+      public void begun(Beginning beginning) {
+        answer.begun(beginning);
       }
 
       @Override

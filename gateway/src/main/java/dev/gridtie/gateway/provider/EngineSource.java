@@ -2,14 +2,17 @@ package dev.gridtie.gateway.provider;
 
 import dev.gridtie.gateway.answer.AnswerSink;
 import dev.gridtie.gateway.answer.AnswerSource;
+import dev.gridtie.gateway.answer.Beginning;
 import dev.gridtie.gateway.answer.Embeddings;
 import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.gateway.answer.Piece;
+import dev.gridtie.grid.engine.Ask;
 import dev.gridtie.grid.engine.EndReason;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.grid.engine.EngineFailure;
+import dev.gridtie.grid.engine.Generator;
 import dev.gridtie.grid.engine.Sampling;
 import dev.gridtie.grid.engine.Turn;
 import dev.gridtie.wire.ApiError;
@@ -27,11 +30,11 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** An engine of ours as a source of answers. */
+/** An engine of ours, or the grid's engines, as a source of answers. */
 public final class EngineSource implements AnswerSource {
-  private final Engine engine;
+  private final Generator engine;
 
-  public EngineSource(Engine engine) {
+  public EngineSource(Generator engine) {
     this.engine = engine;
   }
 
@@ -63,10 +66,14 @@ public final class EngineSource implements AnswerSource {
     Head head = job.head().orElseThrow();
     Ears ears = job.stream() ? new StreamEars(job, head, sink) : new WholeEars(job, head, sink);
     ResumedGeneration generation =
-        new ResumedGeneration(engine, request.turns(), request.sampling(), job.maxTokens(), ears);
+        new ResumedGeneration(
+            engine,
+            new Ask(request.turns(), request.sampling(), job.maxTokens())
+                .withPriority(job.priority()),
+            ears);
     try {
       generation.begin();
-      return generation::cancel;
+      return generation;
     } catch (Engine.EngineException e) {
       sink.failed(failure(e.failure()));
       return Running.NOTHING;
@@ -148,6 +155,11 @@ public final class EngineSource implements AnswerSource {
     }
 
     @Override
+    public void by(String node) {
+      sink.begun(new Beginning(List.of(), node));
+    }
+
+    @Override
     public void failed(EngineFailure failure) {
       sink.failed(EngineSource.failure(failure));
     }
@@ -181,7 +193,7 @@ public final class EngineSource implements AnswerSource {
     }
 
     @Override
-    public void text(String text, int completionTokens) {
+    public void text(String text, List<Integer> tokens, int completionTokens) {
       String bytes = begin() + writer.write(new StreamEvent.TextDelta(text));
       sink.piece(new Piece(Buffer.buffer(bytes), text, completionTokens));
     }
@@ -216,7 +228,7 @@ public final class EngineSource implements AnswerSource {
     public void started(int promptTokens) {}
 
     @Override
-    public void text(String text, int completionTokens) {
+    public void text(String text, List<Integer> tokens, int completionTokens) {
       said.append(text);
     }
 

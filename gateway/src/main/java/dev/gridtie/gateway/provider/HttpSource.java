@@ -6,6 +6,7 @@ import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.answer.AnswerSink;
 import dev.gridtie.gateway.answer.AnswerSource;
+import dev.gridtie.gateway.answer.Beginning;
 import dev.gridtie.gateway.answer.Embeddings;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Job;
@@ -115,7 +116,7 @@ public final class HttpSource implements AnswerSource {
         return Running.NOTHING;
       }
       case Outcome.Ok<Outgoing> ok -> {
-        sink.begun(ok.value().dropped());
+        sink.begun(new Beginning(ok.value().dropped(), ""));
         Call call = new Call(job, ok.value(), sink);
         if (payment.isEmpty()) {
           call.begin(Optional.empty());

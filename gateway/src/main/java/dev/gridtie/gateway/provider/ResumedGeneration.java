@@ -1,21 +1,22 @@
 package dev.gridtie.gateway.provider;
 
+import dev.gridtie.gateway.answer.AnswerSource;
+import dev.gridtie.grid.engine.Ask;
 import dev.gridtie.grid.engine.EndReason;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.grid.engine.EngineFailure;
-import dev.gridtie.grid.engine.Sampling;
-import dev.gridtie.grid.engine.Turn;
+import dev.gridtie.grid.engine.Generator;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An engine's answer that survives the engine's end. The engine comes back, answers again with the
- * same seed, and so says the same; what was said before is not said twice. Should it not be the
- * same, the answer breaks off: nothing is spliced.
+ * An engine's answer that survives the engine's end. The engine comes back and goes on from the
+ * tokens it has said, with the same seed, and so says what it would have said.
  */
-final class ResumedGeneration implements Engine.Listener {
-  /** How often one answer is begun again. */
+final class ResumedGeneration implements Engine.Listener, AnswerSource.Running {
+  /** How often one answer is gone on with. */
   static final int RESUMES_MAX = 2;
 
   /** How long the engine may take to come back. */
@@ -23,25 +24,17 @@ final class ResumedGeneration implements Engine.Listener {
 
   private static final Duration LOOK_EVERY = Duration.ofMillis(50);
 
-  private final Engine engine;
-  private final List<Turn> turns;
-  private final Sampling sampling;
-  private final int maxTokens;
+  private final Generator engine;
+  private final Ask ask;
   private final Engine.Listener listener;
-  private final StringBuilder said = new StringBuilder();
-  private final StringBuilder repeated = new StringBuilder();
-  private int saidTokens;
+  private final List<Integer> said = new ArrayList<>();
   private int resumes;
-  private boolean differs;
   private volatile boolean cancelled;
   private volatile Engine.@Nullable Generation generation;
 
-  ResumedGeneration(
-      Engine engine, List<Turn> turns, Sampling sampling, int maxTokens, Engine.Listener listener) {
+  ResumedGeneration(Generator engine, Ask ask, Engine.Listener listener) {
     this.engine = engine;
-    this.turns = turns;
-    this.sampling = sampling;
-    this.maxTokens = maxTokens;
+    this.ask = ask;
     this.listener = listener;
   }
 
@@ -51,19 +44,41 @@ final class ResumedGeneration implements Engine.Listener {
    * @throws Engine.EngineException where the engine is not up or has too much to do
    */
   void begin() throws Engine.EngineException {
-    Engine.Generation started = engine.generate(turns, sampling, maxTokens, this);
+    Engine.Generation started = engine.generate(ask.goingOnFrom(said), this);
     generation = started;
     if (cancelled) {
       started.cancel();
     }
   }
 
-  void cancel() {
+  @Override
+  public void cancel() {
     cancelled = true;
     Engine.Generation running = generation;
     if (running != null) {
       running.cancel();
     }
+  }
+
+  @Override
+  public void pause() {
+    Engine.Generation running = generation;
+    if (running != null) {
+      running.pause();
+    }
+  }
+
+  @Override
+  public void resume() {
+    Engine.Generation running = generation;
+    if (running != null) {
+      running.resume();
+    }
+  }
+
+  @Override
+  public void by(String node) {
+    listener.by(node);
   }
 
   @Override
@@ -74,46 +89,25 @@ final class ResumedGeneration implements Engine.Listener {
   }
 
   @Override
-  public void text(String text, int completionTokens) {
-    if (differs) {
-      return;
-    }
-    if (repeated.length() < said.length()) {
-      repeated.append(text);
-      if (repeated.length() > said.length()
-          || !said.substring(0, repeated.length()).contentEquals(repeated)) {
-        differs = true;
-        cancel();
-        listener.failed(EngineFailure.crashed());
-      }
-      return;
-    }
-    said.append(text);
-    repeated.append(text);
-    saidTokens = completionTokens;
-    listener.text(text, completionTokens);
+  public void text(String text, List<Integer> tokens, int completionTokens) {
+    said.addAll(tokens);
+    listener.text(text, tokens, completionTokens);
   }
 
   @Override
   public void ended(EndReason reason, int promptTokens, int completionTokens) {
-    if (!differs) {
-      listener.ended(reason, promptTokens, completionTokens);
-    }
+    listener.ended(reason, promptTokens, completionTokens);
   }
 
   @Override
   public void failed(EngineFailure failure) {
     boolean engineEnded = failure.code() == EngineFailure.Code.CRASHED;
-    if (differs) {
-      return;
-    }
     // Before the first word another may do better than waiting for this one.
-    if (!engineEnded || cancelled || saidTokens == 0 || resumes >= RESUMES_MAX) {
+    if (!engineEnded || cancelled || said.isEmpty() || resumes >= RESUMES_MAX) {
       listener.failed(failure);
       return;
     }
     resumes++;
-    repeated.setLength(0);
     Thread.ofVirtual().name("resume").start(() -> resume(failure));
   }
 

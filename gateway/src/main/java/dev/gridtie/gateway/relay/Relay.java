@@ -2,6 +2,7 @@ package dev.gridtie.gateway.relay;
 
 import dev.gridtie.gateway.answer.AnswerSink;
 import dev.gridtie.gateway.answer.AnswerSource.Running;
+import dev.gridtie.gateway.answer.Beginning;
 import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Job;
@@ -277,7 +278,7 @@ public final class Relay {
     private final Stop stop;
     private final long began = System.nanoTime();
     private volatile Running running = Running.NOTHING;
-    private List<String> dropped = List.of();
+    private Beginning beginning = Beginning.PLAIN;
     private long firstByte;
     private long tokens;
     private long hedgeTimer = -1;
@@ -319,8 +320,8 @@ public final class Relay {
     }
 
     @Override
-    public void begun(List<String> newDropped) {
-      dropped = newDropped;
+    public void begun(Beginning newBeginning) {
+      beginning = newBeginning;
     }
 
     @Override
@@ -334,7 +335,7 @@ public final class Relay {
           return;
         }
         firstByte = System.nanoTime();
-        run.sink.begun(dropped);
+        run.sink.begun(beginning);
       }
       tokens = piece.tokens();
       run.sink.piece(piece);
@@ -351,7 +352,7 @@ public final class Relay {
         return;
       }
       if (first) {
-        run.sink.begun(dropped);
+        run.sink.begun(beginning);
       }
       finish();
       stop.channel().breaker().succeeded();

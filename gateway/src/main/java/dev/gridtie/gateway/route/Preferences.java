@@ -1,6 +1,7 @@
 package dev.gridtie.gateway.route;
 
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.grid.model.Precision;
 import dev.gridtie.wire.Fields;
 import dev.gridtie.wire.Fields.RefusedException;
 import dev.gridtie.wire.Outcome;
@@ -31,6 +32,8 @@ import tools.jackson.databind.JsonNode;
  * @param maxRequest the most that a request may cost by itself
  * @param minThroughput tokens a second, at the median
  * @param maxLatencyMs to the first byte, at the median
+ * @param minQuantization the coarsest that may be served; empty for any
+ * @param pool of nodes that alone may answer; empty for whoever is not of a pool
  */
 public record Preferences(
     List<String> order,
@@ -47,7 +50,9 @@ public record Preferences(
     Optional<PicoUsd> maxCompletion,
     Optional<PicoUsd> maxRequest,
     Optional<Double> minThroughput,
-    Optional<Double> maxLatencyMs) {
+    Optional<Double> maxLatencyMs,
+    String minQuantization,
+    String pool) {
 
   /** By what to rank. */
   public enum Sort {
@@ -72,12 +77,23 @@ public record Preferences(
           Optional.empty(),
           Optional.empty(),
           Optional.empty(),
-          Optional.empty());
+          Optional.empty(),
+          "",
+          "");
 
   private static final int LIST_MAX = 64;
 
   /** The same, ranked otherwise. */
   public Preferences sortedBy(Sort newSort) {
+    return with(Optional.of(newSort), pool);
+  }
+
+  /** The same, bound to a pool; to none where empty. */
+  public Preferences within(String newPool) {
+    return with(sort, newPool);
+  }
+
+  private Preferences with(Optional<Sort> newSort, String newPool) {
     return new Preferences(
         order,
         only,
@@ -88,12 +104,14 @@ public record Preferences(
         zeroRetention,
         quantizations,
         regions,
-        Optional.of(newSort),
+        newSort,
         maxPrompt,
         maxCompletion,
         maxRequest,
         minThroughput,
-        maxLatencyMs);
+        maxLatencyMs,
+        minQuantization,
+        newPool);
   }
 
   /** Reads a {@code provider} object; what it asks for and is not known is refused. */
@@ -127,10 +145,20 @@ public record Preferences(
             most == null ? Optional.empty() : price(most, "completion", 6),
             most == null ? Optional.empty() : price(most, "request", 0),
             threshold(in, "preferred_min_throughput"),
-            threshold(in, "preferred_max_latency").map(seconds -> seconds * 1000));
+            threshold(in, "preferred_max_latency").map(seconds -> seconds * 1000),
+            quantization(in),
+            "");
     in.refuseRest(
         Set.of("enforce_distillable_text"), key -> "is no provider preference that is known here.");
     return read;
+  }
+
+  private static String quantization(Fields in) throws RefusedException {
+    String least = in.text("min_quantization");
+    if (least != null && Precision.bits(least) == 0) {
+      throw in.wrongValue("min_quantization", "must name its bits, such as q8_0, int4 or fp16.");
+    }
+    return least == null ? "" : least;
   }
 
   private static Optional<Sort> sort(Fields in) throws RefusedException {

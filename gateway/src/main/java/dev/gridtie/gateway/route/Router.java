@@ -2,6 +2,7 @@ package dev.gridtie.gateway.route;
 
 import dev.gridtie.gateway.catalog.Endpoint;
 import dev.gridtie.gateway.catalog.Model;
+import dev.gridtie.grid.model.Precision;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
 import java.util.ArrayList;
@@ -60,6 +61,10 @@ public final class Router {
 
   /** Why an endpoint must not or cannot answer. */
   private static Optional<String> unfit(Endpoint e, Need need, Preferences p) {
+    if (!e.pool().equals(p.pool())) {
+      return Optional.of(
+          slug(e) + (p.pool().isEmpty() ? " is a pool's own" : " is outside the pool"));
+    }
     Predicate<Set<String>> named = names -> names.contains(slug(e)) || names.contains(e.id());
     if (!p.only().isEmpty() && !named.test(p.only())) {
       return Optional.of("'only' leaves out " + slug(e));
@@ -79,6 +84,11 @@ public final class Router {
     }
     if (!p.quantizations().isEmpty() && !p.quantizations().contains(e.quantization())) {
       return Optional.of(slug(e) + " serves " + e.quantization());
+    }
+    if (!p.minQuantization().isEmpty()
+        && !Precision.isAtLeast(e.quantization(), p.minQuantization())) {
+      return Optional.of(
+          slug(e) + " serves " + e.quantization() + ", which is not known to be fine enough");
     }
     return tooDear(e, p).or(() -> unable(e, need));
   }

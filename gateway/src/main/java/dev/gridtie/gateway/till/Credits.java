@@ -303,6 +303,11 @@ public final class Credits {
     return log.account(holder(holder)).map(Account::available).orElse(BigInteger.ZERO);
   }
 
+  /** What a holder has ever come by, spent or not, in micro-credits. */
+  public static BigInteger cameBy(LedgerView log, String holder) throws SQLException {
+    return log.account(holder(holder)).map(Account::creditsPosted).orElse(BigInteger.ZERO);
+  }
+
   /**
    * How many credits there are, in micro-credits.
    *

@@ -3,6 +3,7 @@ package dev.gridtie.grid.engine;
 import dev.gridtie.grid.engine.ChatTemplate.TemplateException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import java.util.Set;
@@ -30,6 +31,10 @@ final class Batcher {
   private final Deque<Job> waiting = new ArrayDeque<>();
   private final List<Job> active = new ArrayList<>();
   private final Deque<Integer> freeSequences = new ArrayDeque<>();
+
+  /** The tokens that each sequence's cache holds, also after its answer. */
+  private final List<List<Integer>> held = new ArrayList<>();
+
   private final float[] logits;
   private final int threads;
   private @Nullable EmbeddingContext embeddings;
@@ -42,7 +47,7 @@ final class Batcher {
 
     void started(long id, int promptTokens);
 
-    void text(long id, String text, int completionTokens);
+    void text(long id, String text, List<Integer> tokens, int completionTokens);
 
     void ended(long id, EndReason reason, int promptTokens, int completionTokens);
 
@@ -55,10 +60,12 @@ final class Batcher {
     /** What a text is like. */
     record Embed(long id, String text) implements Command {}
 
-    record Generate(long id, List<Turn> turns, Sampling sampling, int maxTokens)
-        implements Command {}
+    record Generate(long id, Ask ask) implements Command {}
 
     record Cancel(long id) implements Command {}
+
+    /** Whether an answer goes on, or waits for its reader. */
+    record Flow(long id, boolean on) implements Command {}
 
     record Shutdown() implements Command {}
   }
@@ -66,26 +73,38 @@ final class Batcher {
   /** A sequence being answered. */
   private static final class Job {
     final long id;
-    final int[] prompt;
+    final int promptTokens;
+
+    /** What is read before the first new token: the prompt, and what was said of the answer. */
+    final int[] given;
+
     final int maxTokens;
     final Sampler sampler;
     final TextAssembler text;
+    final List<Integer> untold = new ArrayList<>();
     int sequence = -1;
     int computed;
     int last = -1;
     int generated;
     int batchIndex = -1;
+    boolean paused;
 
-    Job(Command.Generate command, int[] prompt, int vocabulary) {
+    Job(Command.Generate command, int[] prompt, int maxTokens, int vocabulary) {
+      Ask ask = command.ask();
       this.id = command.id();
-      this.prompt = prompt;
-      this.maxTokens = command.maxTokens();
-      this.sampler = new Sampler(command.sampling(), vocabulary);
-      this.text = new TextAssembler(command.sampling().stop());
+      this.promptTokens = prompt.length;
+      this.maxTokens = maxTokens;
+      this.sampler = new Sampler(ask.sampling(), vocabulary);
+      this.text = new TextAssembler(ask.sampling().stop());
+      this.generated = ask.said().size();
+      this.given = Arrays.copyOf(prompt, prompt.length + generated);
+      for (int i = 0; i < generated; i++) {
+        given[prompt.length + i] = ask.said().get(i);
+      }
     }
 
     boolean prefilling() {
-      return computed < prompt.length;
+      return computed < given.length;
     }
   }
 
@@ -106,6 +125,7 @@ final class Batcher {
     this.logits = new float[llama.vocabularySize()];
     for (int i = 0; i < sequences; i++) {
       freeSequences.add(i);
+      held.add(new ArrayList<>());
     }
   }
 
@@ -122,7 +142,8 @@ final class Batcher {
   /** Runs until shut down. */
   void run() throws InterruptedException {
     while (true) {
-      if (active.isEmpty() && waiting.isEmpty()) {
+      boolean idle = waiting.isEmpty() || freeSequences.isEmpty();
+      if (idle && active.stream().allMatch(j -> j.paused)) {
         if (!take(inbox.take())) {
           return;
         }
@@ -134,7 +155,7 @@ final class Batcher {
       }
       dropCancelled();
       admit();
-      if (!active.isEmpty()) {
+      if (active.stream().anyMatch(j -> !j.paused)) {
         step();
       }
     }
@@ -152,6 +173,14 @@ final class Batcher {
       case Command.Embed e -> embed(e);
       case Command.Generate g -> accept(g);
       case Command.Cancel ignored -> {}
+      case Command.Flow flow -> {
+        for (Job job : active) {
+          job.paused = job.id == flow.id() ? !flow.on() : job.paused;
+        }
+        for (Job job : waiting) {
+          job.paused = job.id == flow.id() ? !flow.on() : job.paused;
+        }
+      }
       case Command.Shutdown ignored -> {
         return false;
       }
@@ -179,19 +208,36 @@ final class Batcher {
 
   private void accept(Command.Generate command) {
     try {
-      int[] prompt = encoder.encode(command.turns());
-      if (prompt.length == 0 || prompt.length + command.maxTokens() > contextTokens) {
+      Ask ask = command.ask();
+      int[] prompt = encoder.encode(ask.turns());
+      int wanted = Math.max(1, ask.maxTokens());
+      if (prompt.length == 0 || prompt.length + wanted > contextTokens) {
         listener.refused(
             command.id(),
             "context_length_exceeded",
             prompt.length
                 + " prompt tokens and "
-                + command.maxTokens()
+                + wanted
                 + " more do not fit into "
                 + contextTokens);
         return;
       }
-      waiting.add(new Job(command, prompt, llama.vocabularySize()));
+      int max = ask.maxTokens() == 0 ? contextTokens - prompt.length : ask.maxTokens();
+      if (ask.said().size() > max
+          || ask.said().stream().anyMatch(t -> t < 0 || t >= llama.vocabularySize())) {
+        listener.refused(command.id(), "invalid_messages", "what was said is no such answer");
+        return;
+      }
+      Job job = new Job(command, prompt, max, llama.vocabularySize());
+      for (int token : ask.said()) {
+        String unused = job.text.push(llama.piece(token)); // whoever said it has given its text
+      }
+      if (job.text.stopped() || job.generated == max) {
+        listener.started(job.id, job.promptTokens);
+        end(job, job.text.stopped() ? EndReason.STOP : EndReason.LENGTH);
+      } else {
+        waiting.add(job);
+      }
     } catch (TemplateException e) {
       listener.refused(command.id(), "invalid_messages", String.valueOf(e.getMessage()));
     }
@@ -210,7 +256,7 @@ final class Batcher {
         job -> {
           boolean drop = cancelled.remove(job.id);
           if (drop) {
-            listener.ended(job.id, EndReason.CANCELLED, job.prompt.length, 0);
+            listener.ended(job.id, EndReason.CANCELLED, job.promptTokens, job.generated);
           }
           return drop;
         });
@@ -220,9 +266,9 @@ final class Batcher {
   private void admit() {
     while (!waiting.isEmpty() && !freeSequences.isEmpty()) {
       Job job = waiting.remove();
-      job.sequence = freeSequences.remove();
+      seat(job);
       active.add(job);
-      listener.started(job.id, job.prompt.length);
+      listener.started(job.id, job.promptTokens);
     }
   }
 
@@ -230,14 +276,18 @@ final class Batcher {
     llama.clearBatch();
     for (Job job : active) {
       job.batchIndex =
-          job.prefilling()
+          job.prefilling() || job.paused
               ? -1
-              : llama.add(job.last, job.prompt.length + job.generated - 1, job.sequence, true);
+              : llama.add(job.last, job.promptTokens + job.generated - 1, job.sequence, true);
+      if (!job.prefilling() && !job.paused) {
+        held.get(job.sequence).add(job.last);
+      }
     }
     for (Job job : active) {
-      while (job.prefilling() && llama.batchSize() < batchMax) {
-        boolean isLast = job.computed == job.prompt.length - 1;
-        int index = llama.add(job.prompt[job.computed], job.computed, job.sequence, isLast);
+      while (job.prefilling() && !job.paused && llama.batchSize() < batchMax) {
+        boolean isLast = job.computed == job.given.length - 1;
+        int index = llama.add(job.given[job.computed], job.computed, job.sequence, isLast);
+        held.get(job.sequence).add(job.given[job.computed]);
         job.computed++;
         job.batchIndex = isLast ? index : -1;
       }
@@ -252,16 +302,17 @@ final class Batcher {
 
   private void advance(Job job) {
     llama.logits(job.batchIndex, logits);
-    int token = job.sampler.choose(logits, job.prompt.length + job.generated);
+    int token = job.sampler.choose(logits, job.promptTokens + job.generated);
     if (llama.endsGeneration(token)) {
       end(job, EndReason.STOP);
       return;
     }
     job.last = token;
     job.generated++;
+    job.untold.add(token);
     String text = job.text.push(llama.piece(token));
     if (!text.isEmpty()) {
-      listener.text(job.id, text, job.generated);
+      tell(job, text);
     }
     if (job.text.stopped()) {
       end(job, EndReason.STOP);
@@ -273,11 +324,49 @@ final class Batcher {
   private void end(Job job, EndReason reason) {
     String rest = reason == EndReason.CANCELLED ? "" : job.text.finish();
     if (!rest.isEmpty()) {
-      listener.text(job.id, rest, job.generated);
+      tell(job, rest);
     }
     active.remove(job);
-    llama.forget(job.sequence);
-    freeSequences.add(job.sequence);
-    listener.ended(job.id, reason, job.prompt.length, job.generated);
+    if (job.sequence >= 0) {
+      freeSequences.add(job.sequence);
+    }
+    listener.ended(job.id, reason, job.promptTokens, job.generated);
+  }
+
+  private void tell(Job job, String text) {
+    listener.text(job.id, text, List.copyOf(job.untold), job.generated);
+    job.untold.clear();
+  }
+
+  /**
+   * Takes the free sequence that holds most of what the job begins with, and keeps that: a turn
+   * that goes on from the last one reads only what is new. At least one token is read anew, for
+   * what comes after it.
+   */
+  private void seat(Job job) {
+    int best = -1;
+    int kept = -1;
+    for (int sequence : freeSequences) {
+      int common = common(held.get(sequence), job.given);
+      if (common > kept || common == kept && held.get(sequence).size() < held.get(best).size()) {
+        best = sequence;
+        kept = common;
+      }
+    }
+    boolean unused = freeSequences.remove(Integer.valueOf(best));
+    List<Integer> holds = held.get(best);
+    holds.subList(kept, holds.size()).clear();
+    llama.forgetFrom(best, kept);
+    job.sequence = best;
+    job.computed = kept;
+  }
+
+  private static int common(List<Integer> holds, int[] given) {
+    int max = Math.min(holds.size(), given.length - 1);
+    int n = 0;
+    while (n < max && holds.get(n) == given[n]) {
+      n++;
+    }
+    return n;
   }
 }

@@ -11,6 +11,7 @@ import java.io.OutputStreamWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -30,9 +31,15 @@ import tools.jackson.databind.node.ObjectNode;
  * retryable reason, and it is started again, after a pause that doubles while it keeps ending. Safe
  * for use by many threads.
  */
-public final class Engine implements AutoCloseable {
+public final class Engine implements Generator, AutoCloseable {
   /** How many requests may be with the child at once, those waiting for a slot included. */
   public static final int PENDING_MAX = 1024;
+
+  /**
+   * What answers are made with, besides the model's file: llama.cpp's version, and our sampler's
+   * and encoder's. Engines of one build say the same with the same seed.
+   */
+  public static final String BUILD = "llama.cpp-" + Llama.VERSION + "+gumbel-1";
 
   private static final Duration START_PATIENCE = Duration.ofSeconds(120);
   private static final Duration COUNT_PATIENCE = Duration.ofSeconds(30);
@@ -59,16 +66,32 @@ public final class Engine implements AutoCloseable {
    * @param contextTokens of each request, prompt and answer together
    * @param threads for computing
    * @param log where the child's errors go
+   * @param under what the child is started under, such as {@code nice -n 19}; usually nothing
    */
   public record Config(
-      Path libraries, Path model, int slots, int contextTokens, int threads, Path log) {}
+      Path libraries,
+      Path model,
+      int slots,
+      int contextTokens,
+      int threads,
+      Path log,
+      List<String> under) {
+    public Config {
+      under = List.copyOf(under);
+    }
+
+    /** One that is started by itself. */
+    public Config(Path libraries, Path model, int slots, int contextTokens, int threads, Path log) {
+      this(libraries, model, slots, contextTokens, threads, log, List.of());
+    }
+  }
 
   /** Carries a failure to a caller who waits for an answer. */
   public static final class EngineException extends Exception {
     private static final long serialVersionUID = 1L;
     private final transient EngineFailure failure;
 
-    EngineException(EngineFailure failure) {
+    public EngineException(EngineFailure failure) {
       super(failure.message());
       this.failure = failure;
     }
@@ -82,15 +105,19 @@ public final class Engine implements AutoCloseable {
    * Hears an answer as it is generated. Called by one thread, in order; must not block for long.
    */
   public interface Listener {
+    /** A machine has taken it; called again where another goes on. */
+    default void by(String node) {}
+
     /** The prompt is being read. */
     void started(int promptTokens);
 
     /**
      * A piece of the answer.
      *
+     * @param tokens of the answer since the last piece, so that another can go on from them
      * @param completionTokens tokens of the answer up to and with this piece
      */
-    void text(String text, int completionTokens);
+    void text(String text, List<Integer> tokens, int completionTokens);
 
     /** The answer is whole, or was cancelled. Nothing follows. */
     void ended(EndReason reason, int promptTokens, int completionTokens);
@@ -103,6 +130,11 @@ public final class Engine implements AutoCloseable {
   public interface Generation {
     /** Stops it before its next token. Harmless where it has ended. */
     void cancel();
+
+    /** Whoever reads is slow: no more tokens until {@link #resume}. */
+    default void pause() {}
+
+    default void resume() {}
   }
 
   private sealed interface Pending {
@@ -165,6 +197,7 @@ public final class Engine implements AutoCloseable {
   }
 
   /** Whether the child is up. */
+  @Override
   public boolean isReady() {
     return child != null;
   }
@@ -180,6 +213,7 @@ public final class Engine implements AutoCloseable {
    *
    * @throws EngineException where the engine is not up, or its template refuses the conversation
    */
+  @Override
   public int count(List<Turn> turns) throws EngineException {
     CompletableFuture<Integer> tokens = new CompletableFuture<>();
     return await(register(command("count", turns), new Pending.Counting(tokens)), tokens);
@@ -190,6 +224,7 @@ public final class Engine implements AutoCloseable {
    *
    * @throws EngineException where the engine is not up, or the text does not fit
    */
+  @Override
   public Embedded embed(String text) throws EngineException {
     CompletableFuture<Embedded> done = new CompletableFuture<>();
     ObjectNode command = Json.object().put("op", "embed").put("text", text);
@@ -221,10 +256,13 @@ public final class Engine implements AutoCloseable {
    * @throws EngineException where the engine is not up or has too much to do; the listener is not
    *     called then
    */
-  public Generation generate(List<Turn> turns, Sampling sampling, int maxTokens, Listener listener)
-      throws EngineException {
-    ObjectNode command = command("generate", turns);
-    command.put("max", maxTokens);
+  @Override
+  public Generation generate(Ask ask, Listener listener) throws EngineException {
+    Sampling sampling = ask.sampling();
+    ObjectNode command = command("generate", ask.turns());
+    command.put("max", ask.maxTokens());
+    ArrayNode said = command.putArray("said");
+    ask.said().forEach(said::add);
     ObjectNode s = command.putObject("sampling");
     s.put("temperature", sampling.temperature());
     s.put("topK", sampling.topK());
@@ -234,14 +272,26 @@ public final class Engine implements AutoCloseable {
     ArrayNode stop = s.putArray("stop");
     sampling.stop().forEach(stop::add);
     long id = register(command, new Pending.Generating(listener));
-    return () -> {
-      if (pending.containsKey(id)) {
-        ObjectNode cancel = Json.object();
-        cancel.put("op", "cancel");
-        cancel.put("id", id);
+    return new Generation() {
+      @Override
+      public void cancel() {
+        tell(Json.object().put("op", "cancel"));
+      }
+
+      @Override
+      public void pause() {
+        tell(Json.object().put("op", "flow").put("on", false));
+      }
+
+      @Override
+      public void resume() {
+        tell(Json.object().put("op", "flow").put("on", true));
+      }
+
+      private void tell(ObjectNode what) {
         Child running = child;
-        if (running != null) {
-          sendQuietly(running, cancel);
+        if (running != null && pending.containsKey(id)) {
+          sendQuietly(running, what.put("id", id));
         }
       }
     };
@@ -336,17 +386,20 @@ public final class Engine implements AutoCloseable {
   }
 
   private void runChild() throws IOException {
+    List<String> command = new ArrayList<>(config.under());
+    command.addAll(
+        List.of(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-XX:+UseSerialGC",
+            "-Xmx512m",
+            "-Xshare:auto",
+            "--enable-native-access=ALL-UNNAMED",
+            "--sun-misc-unsafe-memory-access=allow",
+            "-cp",
+            System.getProperty("java.class.path"),
+            EngineChild.class.getName()));
     Process process =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:+UseSerialGC",
-                "-Xmx512m",
-                "-Xshare:auto",
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-cp",
-                System.getProperty("java.class.path"),
-                EngineChild.class.getName())
+        new ProcessBuilder(command)
             .redirectError(ProcessBuilder.Redirect.appendTo(config.log().toFile()))
             .start();
     try (BufferedWriter in =
@@ -403,7 +456,10 @@ public final class Engine implements AutoCloseable {
       }
       case "text" -> {
         if (pending.get(id) instanceof Pending.Generating g) {
-          g.listener().text(event.path("text").asString(), event.path("completion").asInt());
+          List<Integer> tokens = new ArrayList<>();
+          event.path("tokens").forEach(t -> tokens.add(t.asInt()));
+          g.listener()
+              .text(event.path("text").asString(), tokens, event.path("completion").asInt());
         }
       }
       case "ended" -> {
@@ -464,14 +520,34 @@ public final class Engine implements AutoCloseable {
     }
   }
 
+  /** Ends the child at once, whatever it is doing: its owner wants the machine. */
+  public void abandon() {
+    Child running = child;
+    closed = true;
+    child = null;
+    if (running != null) {
+      running.process().destroyForcibly();
+    }
+  }
+
   /** The folder with llama.cpp's libraries for this platform among the installed npm packages. */
   public static Path libraries(Path nodeModules) {
+    return libraries(nodeModules, "");
+  }
+
+  /**
+   * The same for a graphics processor.
+   *
+   * @param kind {@code cuda} or {@code vulkan}; empty for the processor (and Metal, on a Mac)
+   */
+  public static Path libraries(Path nodeModules, String kind) {
     String os = System.getProperty("os.name", "").toLowerCase(java.util.Locale.ROOT);
     boolean arm = System.getProperty("os.arch", "").contains("aarch64");
     String name =
         os.contains("mac")
             ? (arm ? "mac-arm64-metal" : "mac-x64")
             : (arm ? "linux-arm64" : "linux-x64");
-    return nodeModules.resolve("@node-llama-cpp/" + name + "/bins/" + name);
+    String full = kind.isEmpty() ? name : name + "-" + kind;
+    return nodeModules.resolve("@node-llama-cpp/" + full + "/bins/" + full);
   }
 }

@@ -113,7 +113,14 @@ public final class EngineChild {
       case "embed" -> new Batcher.Command.Embed(id, json.path("text").asString());
       case "generate" ->
           new Batcher.Command.Generate(
-              id, turns(json), sampling(json.path("sampling")), json.path("max").asInt());
+              id,
+              new Ask(
+                  turns(json),
+                  sampling(json.path("sampling")),
+                  json.path("max").asInt(),
+                  json.path("said").valueStream().map(JsonNode::asInt).toList(),
+                  0));
+      case "flow" -> new Batcher.Command.Flow(id, json.path("on").asBoolean());
       case "cancel" -> new Batcher.Command.Cancel(id);
       default -> throw new IllegalArgumentException("unknown command");
     };
@@ -183,8 +190,11 @@ public final class EngineChild {
     }
 
     @Override
-    public void text(long id, String text, int completionTokens) {
-      send(event("text", id).put("text", text).put("completion", completionTokens));
+    public void text(long id, String text, List<Integer> tokens, int completionTokens) {
+      ObjectNode event = event("text", id).put("text", text).put("completion", completionTokens);
+      var list = event.putArray("tokens");
+      tokens.forEach(list::add);
+      send(event);
     }
 
     @Override

@@ -284,10 +284,10 @@ final class Llama implements AutoCloseable {
     }
   }
 
-  /** Forgets what a sequence holds. */
-  void forget(int sequence) {
+  /** Forgets what a sequence holds from a position on. */
+  void forgetFrom(int sequence, int position) {
     try {
-      boolean unused = (boolean) seqRemove.invokeExact(memory, sequence, -1, -1);
+      boolean unused = (boolean) seqRemove.invokeExact(memory, sequence, position, -1);
     } catch (Throwable e) {
       throw rethrown(e);
     }

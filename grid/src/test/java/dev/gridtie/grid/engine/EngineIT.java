@@ -59,19 +59,26 @@ class EngineIT {
   }
 
   private record Answer(
-      String text, EndReason reason, int prompt, int completion, List<Integer> counts) {}
+      String text,
+      EndReason reason,
+      int prompt,
+      int completion,
+      List<Integer> counts,
+      List<Integer> tokens) {}
 
   private static final class Collector implements Engine.Listener {
     final CompletableFuture<Answer> done = new CompletableFuture<>();
     final CountDownLatch firstText = new CountDownLatch(1);
     private final StringBuilder text = new StringBuilder();
     private final List<Integer> counts = new ArrayList<>();
+    private final List<Integer> tokens = new ArrayList<>();
 
     @Override
     public void started(int promptTokens) {}
 
     @Override
-    public synchronized void text(String piece, int completionTokens) {
+    public synchronized void text(String piece, List<Integer> newTokens, int completionTokens) {
+      tokens.addAll(newTokens);
       text.append(piece);
       counts.add(completionTokens);
       firstText.countDown();
@@ -80,7 +87,13 @@ class EngineIT {
     @Override
     public synchronized void ended(EndReason reason, int promptTokens, int completionTokens) {
       done.complete(
-          new Answer(text.toString(), reason, promptTokens, completionTokens, List.copyOf(counts)));
+          new Answer(
+              text.toString(),
+              reason,
+              promptTokens,
+              completionTokens,
+              List.copyOf(counts),
+              List.copyOf(tokens)));
     }
 
     @Override
@@ -97,7 +110,7 @@ class EngineIT {
   private static Collector ask(Engine on, String question, Sampling sampling, int max)
       throws Exception {
     Collector collector = new Collector();
-    on.generate(List.of(new Turn("user", question)), sampling, max, collector);
+    on.generate(new Ask(List.of(new Turn("user", question)), sampling, max), collector);
     return collector;
   }
 
@@ -187,9 +200,10 @@ class EngineIT {
       Collector collector = new Collector();
       Engine.Generation generation =
           engine.generate(
-              List.of(new Turn("user", "What is the ledger?")),
-              new Sampling(3, 0, 1, 0, round, List.of()),
-              400,
+              new Ask(
+                  List.of(new Turn("user", "What is the ledger?")),
+                  new Sampling(3, 0, 1, 0, round, List.of()),
+                  400),
               collector);
       collector.firstText.await(30, TimeUnit.SECONDS);
       generation.cancel();
@@ -229,6 +243,37 @@ class EngineIT {
     Answer cut = ask(engine, "What is a receipt?", Sampling.greedy(), 3).get();
     assertThat(cut.completion()).isEqualTo(3);
     assertThat(cut.reason()).isEqualTo(EndReason.LENGTH);
+  }
+
+  @Test
+  void anotherGoesOnFromTheTokensThatWereSaid() throws Exception {
+    int differing = 0;
+    int cuts = 0;
+    try (Engine other = Engine.start(config("F16"))) {
+      for (int seed = 0; seed < SEQUENCES; seed++) {
+        Sampling sampling = new Sampling(1.2, 0, 1, 0, seed, List.of("never said"));
+        List<Turn> turns = List.of(new Turn("user", "What is a hold?"));
+        Ask ask = new Ask(turns, sampling, 60);
+        Collector whole = new Collector();
+        Engine.Generation unused = engine.generate(ask, whole);
+        Answer answer = whole.get();
+        for (int cut = 0; cut <= answer.tokens().size(); cut += 7) {
+          Collector rest = new Collector();
+          Engine.Generation unused2 =
+              other.generate(ask.goingOnFrom(answer.tokens().subList(0, cut)), rest);
+          Answer end = rest.get();
+          assertThat(end.prompt()).isEqualTo(answer.prompt());
+          cuts++;
+          boolean same =
+              answer.text().endsWith(end.text())
+                  && end.completion() == answer.completion()
+                  && end.tokens().equals(answer.tokens().subList(cut, answer.tokens().size()));
+          differing += same ? 0 : 1;
+        }
+      }
+    }
+    System.out.printf("continuation: %d of %d go on otherwise%n", differing, cuts);
+    assertThat(differing).isLessThanOrEqualTo(Math.max(1, cuts / 100));
   }
 
   @Test

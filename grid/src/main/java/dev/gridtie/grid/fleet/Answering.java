@@ -1,0 +1,497 @@
+package dev.gridtie.grid.fleet;
+
+import dev.gridtie.grid.dispatch.Request;
+import dev.gridtie.grid.dispatch.Slot;
+import dev.gridtie.grid.engine.Ask;
+import dev.gridtie.grid.engine.Engine;
+import dev.gridtie.grid.engine.EngineFailure;
+import dev.gridtie.grid.engine.Turn;
+import dev.gridtie.grid.link.Message.FromGateway;
+import dev.gridtie.grid.link.Message.FromNode;
+import dev.gridtie.grid.pay.PayFormula;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One answer on its way over the grid. A node that vanishes, stalls or turns slow is replaced, and
+ * the next goes on from the tokens that the client has: the same weights, template, sampler and
+ * seed, so it says what the first would have said. A first token that is late is asked of a second
+ * node too. State: guarded by its own monitor, under which the listener is called, so that it hears
+ * one thing after the other.
+ */
+final class Answering implements Engine.Generation {
+  /** How often an answer changes nodes before it is given up. */
+  static final int LOSSES_MAX = 12;
+
+  /** How often because a node seemed stalled or slow: where all are, changing does not help. */
+  private static final int DOUBTS_MAX = 4;
+
+  /** Tokens at an answer's end that stand for no text: of a stop text, or of half a character. */
+  private static final int UNTOLD_MAX = 256;
+
+  /** How long an answer waits for a node. */
+  private static final long WAIT_NANOS_MAX = 60_000_000_000L;
+
+  /** A stall is not called one before this. */
+  private static final long STALL_NANOS_MIN = 400_000_000L;
+
+  /** A first token is not late before this. */
+  private static final long FIRST_NANOS_MIN = 500_000_000L;
+
+  /** Asked of a second node after so many times what is usual; of another alone after more. */
+  private static final int HEDGE_TIMES = 2;
+
+  private static final int LOST_TIMES = 6;
+
+  /** Slow is a quarter of what is usual here, over so long. */
+  private static final long SLOW_WINDOW_NANOS = 3_000_000_000L;
+
+  private static final double SLOW_PART = 0.25;
+
+  private final Grid grid;
+  private final Group group;
+  private final Ask ask;
+  private final Engine.Listener listener;
+  private final long conversation;
+  private final List<Integer> said = new ArrayList<>();
+  private final Set<String> lostOn = new HashSet<>();
+  private @Nullable Request waiting;
+  private @Nullable Leg leg;
+  private @Nullable Leg hedge;
+  private int parts;
+  private int losses;
+  private int doubts;
+  private int promptTokens = -1;
+  private boolean paused;
+  private boolean over;
+
+  /** One node's part. State: guarded by the answer's monitor. */
+  final class Leg {
+    final Member member;
+    final Slot slot;
+    final long job;
+    final int part;
+    final int from = said.size();
+    final long begun = grid.now();
+    long firstAt;
+    long lastAt;
+    long windowAt;
+    int windowTokens;
+    int prompt;
+    boolean closed;
+
+    Leg(Member member, Slot slot, int part) {
+      this.member = member;
+      this.slot = slot;
+      this.part = part;
+      this.job = grid.newJob();
+    }
+
+    void hear(FromNode message) {
+      Answering.this.hear(this, message);
+    }
+
+    void vanished() {
+      synchronized (Answering.this) {
+        lose(this, true);
+      }
+    }
+  }
+
+  Answering(Grid grid, Group group, Ask ask, Engine.Listener listener) {
+    this.grid = grid;
+    this.group = group;
+    this.ask = ask;
+    this.listener = listener;
+    this.said.addAll(ask.said());
+    this.conversation = conversation(ask.turns());
+  }
+
+  /** A conversation is what it began with. */
+  private static long conversation(List<Turn> turns) {
+    long hash = 17;
+    for (Turn turn : turns.subList(0, Math.min(2, turns.size()))) {
+      hash = hash * 0x9e3779b97f4a7c15L + turn.content().hashCode();
+      if (turn.role().equals("user")) {
+        break;
+      }
+    }
+    return hash == 0 ? 1 : hash;
+  }
+
+  /** Looks for a node; false where too many wait. */
+  synchronized boolean begin() {
+    grid.began(this);
+    boolean accepted = seek();
+    if (!accepted) {
+      over = true;
+      grid.ended(this);
+    }
+    return accepted;
+  }
+
+  private boolean seek() {
+    Request request =
+        new Request(
+            conversation,
+            said.isEmpty() ? ask.priority() : Request.PRIORITY_MAX, // somebody reads it already
+            grid.now() + WAIT_NANOS_MAX,
+            lostOn,
+            new Request.Taker() {
+              @Override
+              public void take(Slot slot) {
+                Answering.this.take(slot);
+              }
+
+              @Override
+              public void late() {
+                fail(Group.none());
+              }
+            });
+    waiting = request;
+    if (group.dispatcher().submit(request)) {
+      return true;
+    }
+    waiting = null;
+    return false;
+  }
+
+  private synchronized void take(Slot slot) {
+    waiting = null;
+    Member member = grid.member(slot.node());
+    if (over || member == null) {
+      group.dispatcher().released(slot);
+      if (!over) {
+        again();
+      }
+      return;
+    }
+    leg = open(member, slot);
+  }
+
+  private Leg open(Member member, Slot slot) {
+    Leg opened = new Leg(member, slot, parts++);
+    member.legs().put(opened.job, opened);
+    member.send(
+        new FromGateway.Generate(
+            opened.job, ask.turns(), ask.sampling(), ask.maxTokens(), List.copyOf(said)));
+    if (paused) {
+      member.send(new FromGateway.Flow(opened.job, false));
+    }
+    if (member.isGone()) {
+      grid.later(opened::vanished); // it went between being chosen and being asked
+    }
+    return opened;
+  }
+
+  private synchronized void hear(Leg from, FromNode message) {
+    if (over || from.closed) {
+      return;
+    }
+    switch (message) {
+      case FromNode.Started started -> from.prompt = started.prompt();
+      case FromNode.Text text -> text(from, text);
+      case FromNode.Ended ended -> ended(from, ended);
+      case FromNode.Failed failed -> failed(from, failed);
+      default -> throw new IllegalStateException("no message of an answer");
+    }
+  }
+
+  private void text(Leg from, FromNode.Text text) {
+    win(from);
+    boolean honest =
+        text.count() == said.size() + text.tokens().size()
+            && (ask.maxTokens() == 0 || text.count() <= ask.maxTokens());
+    if (!honest) {
+      grid.misbehaved(from.member, "it counts tokens that it has not said");
+      return;
+    }
+    long now = grid.now();
+    if (from.firstAt == 0) {
+      from.firstAt = now;
+      from.windowAt = now;
+      group.dispatcher().first(from.slot, now - from.begun);
+      listener.by(from.member.address());
+      if (promptTokens < 0) {
+        promptTokens = from.prompt;
+        listener.started(promptTokens);
+      }
+    } else if (!paused) {
+      group.dispatcher().gap(from.slot, now - from.lastAt);
+    }
+    from.lastAt = now;
+    from.windowTokens += text.tokens().size();
+    said.addAll(text.tokens());
+    listener.text(text.text(), text.tokens(), said.size());
+  }
+
+  /** The first of two to say something goes on alone. */
+  private void win(Leg from) {
+    Leg other = from == leg ? hedge : leg;
+    if (hedge != null && other != null) {
+      leg = from;
+      hedge = null;
+      other.member.send(new FromGateway.Cancel(other.job));
+      close(other);
+      group.dispatcher().released(other.slot);
+    }
+  }
+
+  private void ended(Leg from, FromNode.Ended ended) {
+    win(from);
+    boolean honest =
+        ended.count() >= said.size()
+            && ended.count() <= said.size() + UNTOLD_MAX
+            && (ask.maxTokens() == 0 || ended.count() <= ask.maxTokens());
+    if (!honest) {
+      grid.misbehaved(from.member, "it counts tokens that it has not said");
+      return;
+    }
+    over = true;
+    leg = null;
+    close(from);
+    paid(from, ended.count());
+    from.member.answers.incrementAndGet();
+    grid.answered(from.member, ended.count() - from.from);
+    if (from.firstAt == 0) {
+      listener.by(from.member.address());
+      listener.started(from.prompt);
+    }
+    grid.ended(this);
+    group.dispatcher().finished(from.slot, true);
+    listener.ended(ended.reason(), promptTokens < 0 ? ended.prompt() : promptTokens, ended.count());
+  }
+
+  private void failed(Leg from, FromNode.Failed failed) {
+    EngineFailure failure = Group.failure(failed);
+    if (!failure.retryable() && said.size() == ask.said().size()) {
+      over = true;
+      for (Leg each : open()) {
+        close(each);
+        group.dispatcher().released(each.slot);
+      }
+      grid.ended(this);
+      listener.failed(failure);
+      return;
+    }
+    boolean blamed = !failed.yielded() && failure.code() != EngineFailure.Code.OVERLOADED;
+    lose(from, blamed);
+  }
+
+  private List<Leg> open() {
+    List<Leg> open = new ArrayList<>();
+    if (leg != null) {
+      open.add(leg);
+    }
+    if (hedge != null) {
+      open.add(hedge);
+    }
+    return open;
+  }
+
+  /** A node's part is over before the answer is; another takes the rest. */
+  private void lose(Leg from, boolean blamed) {
+    if (over || from.closed) {
+      return;
+    }
+    close(from);
+    lostOn.add(from.member.address());
+    paid(from, said.size());
+    if (blamed) {
+      from.member.lost.incrementAndGet();
+      grid.lost(from.member);
+      group.dispatcher().finished(from.slot, false);
+    } else {
+      group.dispatcher().released(from.slot);
+    }
+    if (from == hedge) {
+      hedge = null;
+      return;
+    }
+    leg = hedge;
+    hedge = null;
+    if (leg == null) {
+      again();
+    }
+  }
+
+  private void again() {
+    if (!group.key().sampled() && said.size() > ask.said().size()) {
+      fail(EngineFailure.crashed()); // nobody can go on from what another's sampler has said
+      return;
+    }
+    if (++losses > LOSSES_MAX) {
+      fail(EngineFailure.crashed());
+      return;
+    }
+    if (lostOn.size() >= group.size()) {
+      lostOn.clear(); // all have been tried; whoever is back may have another go
+    }
+    if (!seek()) {
+      fail(Group.none());
+    }
+  }
+
+  private void close(Leg from) {
+    from.closed = true;
+    from.member.legs().remove(from.job);
+  }
+
+  /** What was done is paid, to each its part. */
+  private void paid(Leg from, int upTo) {
+    int made = upTo - from.from;
+    if (made <= 0) {
+      return; // nobody has anything of it
+    }
+    from.member.tokens.addAndGet(made);
+    long busy = grid.now() - from.begun;
+    int sharing = Math.max(1, from.slot.running());
+    long joules = busy / 1_000_000 * from.member.hello().watts() / 1_000 / sharing;
+    grid.work(
+        new WorkDone(
+            grid.run() + "-" + from.job,
+            from.member.address(),
+            from.member.pool(),
+            from.member.vouched(),
+            from.job,
+            group.manifest(),
+            group.variant().quantization(),
+            new PayFormula.Work(from.prompt + from.from, 0, made),
+            from.slot.reliabilityPpm(),
+            joules));
+  }
+
+  private synchronized void fail(EngineFailure failure) {
+    if (over) {
+      return;
+    }
+    over = true;
+    grid.ended(this);
+    listener.failed(failure);
+  }
+
+  /** Looks whether the nodes do what they should; called every few milliseconds. */
+  synchronized void check(long now) {
+    Leg running = leg;
+    if (over || paused || running == null) {
+      return;
+    }
+    if (running.firstAt == 0) {
+      checkFirst(running, now);
+    } else if (doubts < DOUBTS_MAX) {
+      checkFlow(running, now);
+    }
+  }
+
+  private void checkFirst(Leg running, long now) {
+    long usual = Math.max(FIRST_NANOS_MIN, group.dispatcher().firstNanos(running.slot));
+    long waited = now - running.begun;
+    if (waited > LOST_TIMES * usual) {
+      doubt(running);
+    } else if (waited > HEDGE_TIMES * usual && hedge == null && grid.mayHedge()) {
+      Slot second = group.dispatcher().spare(request(running));
+      if (second != null) {
+        hedge(second);
+      }
+    }
+  }
+
+  private void hedge(Slot second) {
+    Member member = grid.member(second.node());
+    if (member == null) {
+      group.dispatcher().released(second);
+    } else {
+      hedge = open(member, second);
+    }
+  }
+
+  private Request request(Leg running) {
+    Set<String> not = new HashSet<>(lostOn);
+    not.add(running.member.address());
+    return new Request(0, 0, 0, not, NOBODY);
+  }
+
+  private static final Request.Taker NOBODY =
+      new Request.Taker() {
+        @Override
+        public void take(Slot slot) {}
+
+        @Override
+        public void late() {}
+      };
+
+  private void checkFlow(Leg running, long now) {
+    long stall = group.dispatcher().stallNanos(running.slot, STALL_NANOS_MIN << doubts);
+    if (now - running.lastAt > stall && group.dispatcher().free() > 0) {
+      doubt(running);
+      return;
+    }
+    long window = now - running.windowAt;
+    if (window < SLOW_WINDOW_NANOS) {
+      return;
+    }
+    double rate = running.windowTokens * 1e9 / window;
+    boolean slow = rate < SLOW_PART * group.usualRate() && group.dispatcher().free() > 0;
+    group.rate(rate);
+    running.windowAt = now;
+    running.windowTokens = 0;
+    if (slow) {
+      doubt(running);
+    }
+  }
+
+  private void doubt(Leg running) {
+    doubts++;
+    running.member.send(new FromGateway.Cancel(running.job));
+    lose(running, true);
+  }
+
+  @Override
+  public void cancel() {
+    Request withdrawn;
+    synchronized (this) {
+      if (over) {
+        return;
+      }
+      over = true;
+      withdrawn = waiting;
+      for (Leg each : open()) {
+        each.member.send(new FromGateway.Cancel(each.job));
+        close(each);
+        paid(each, each == leg ? said.size() : each.from);
+        group.dispatcher().released(each.slot);
+      }
+      grid.ended(this);
+    }
+    if (withdrawn != null) {
+      boolean unused = group.dispatcher().withdraw(withdrawn);
+    }
+  }
+
+  @Override
+  public synchronized void pause() {
+    flow(true);
+  }
+
+  @Override
+  public synchronized void resume() {
+    flow(false);
+  }
+
+  private void flow(boolean newPaused) {
+    if (over || paused == newPaused) {
+      return;
+    }
+    paused = newPaused;
+    Leg running = leg;
+    if (running != null) {
+      running.lastAt = grid.now();
+      running.windowAt = grid.now();
+      running.windowTokens = 0;
+      running.member.send(new FromGateway.Flow(running.job, !newPaused));
+    }
+  }
+}

@@ -1,0 +1,716 @@
+package dev.gridtie.grid.node;
+
+import dev.gridtie.grid.engine.Ask;
+import dev.gridtie.grid.engine.EndReason;
+import dev.gridtie.grid.engine.Engine;
+import dev.gridtie.grid.engine.Engine.EngineException;
+import dev.gridtie.grid.engine.EngineFailure;
+import dev.gridtie.grid.engine.Generator;
+import dev.gridtie.grid.link.Identity;
+import dev.gridtie.grid.link.Message.FromGateway;
+import dev.gridtie.grid.link.Message.FromNode;
+import dev.gridtie.grid.link.Protocol;
+import dev.gridtie.grid.model.Fit;
+import io.vertx.core.Vertx;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.nio.file.Path;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import java.util.random.RandomGenerator;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The machine's side of the grid. One thread, the steward, looks every {@value #LOOK_MS} ms whether
+ * the owner needs the machine, and starts and ends what runs; answers go from the engine to the
+ * gateways on the threads they come on.
+ */
+public final class NodeAgent implements AutoCloseable {
+  /** How often the steward looks. The owner has the machine back within 2 s. */
+  static final int LOOK_MS = 250;
+
+  private static final int STATUS_EVERY_LOOKS = 4;
+  private static final int MEMORY_EVERY_LOOKS = 8;
+
+  /** After something went wrong with an engine or a file, it is tried again so much later. */
+  private static final long RETRY_NANOS = 5_000_000_000L;
+
+  private final NodeConfig config;
+  private final Identity identity;
+  private final Hardware hardware;
+  private final HostFiles host;
+  private final Owner owner;
+  private final Optional<PowerMeter> meter;
+  private final ModelFiles files;
+  private final HttpClient http;
+  private final InstantSource clock;
+  private final Consumer<NodeStatus> status;
+  private final List<Uplink> uplinks = new ArrayList<>();
+  private final Map<Job, Running> running = new ConcurrentHashMap<>();
+  private final Map<String, Speed> speeds = new HashMap<>();
+  private final AtomicLong answers = new AtomicLong();
+  private final AtomicLong tokens = new AtomicLong();
+  private final AtomicLong yields = new AtomicLong();
+  private final AtomicLong released = new AtomicLong();
+  private final AtomicLong pending = new AtomicLong();
+  private final AtomicInteger active = new AtomicInteger();
+  private final Map<Uplink, FromNode.Serving> announced = new ConcurrentHashMap<>();
+  private volatile @Nullable Served served;
+  private volatile @Nullable Thread preparing;
+  private volatile String state = "waiting";
+  private volatile String why = "";
+  private volatile long fetched;
+  private volatile long fetching;
+  private volatile long retryAt;
+  private volatile boolean closed;
+  private volatile boolean throttled;
+  private volatile double watts = -1;
+  private final Thread steward;
+  private long tokensBefore;
+  private long tokensAt = System.nanoTime();
+  private double rate;
+
+  private record Job(Uplink uplink, long id) {}
+
+  private record Running(Engine.Generation generation) {}
+
+  /** What runs. */
+  private record Served(
+      Generator engine,
+      FromGateway.Offer.Wanted wanted,
+      Fit fit,
+      Speed speed,
+      String build,
+      boolean sampled) {
+    FromNode.Serving message() {
+      return new FromNode.Serving(
+          wanted.manifest().hash(),
+          fit.variant().sha256(),
+          build,
+          sampled,
+          fit.slots(),
+          fit.contextTokens(),
+          speed.prefillTps(),
+          speed.decodeTps());
+    }
+
+    /** At once: the owner wants the machine. */
+    void abandon() {
+      if (engine instanceof Engine own) {
+        own.abandon();
+      }
+    }
+  }
+
+  /**
+   * Starts contributing.
+   *
+   * @param status hears what the node is doing, about once a second
+   */
+  public NodeAgent(
+      Vertx vertx,
+      NodeConfig config,
+      Identity identity,
+      Hardware hardware,
+      HostFiles host,
+      Owner owner,
+      HttpClient http,
+      InstantSource clock,
+      RandomGenerator random,
+      Consumer<NodeStatus> status) {
+    this.config = config;
+    this.identity = identity;
+    this.hardware = hardware;
+    this.host = host;
+    this.owner = owner;
+    this.http = http;
+    this.clock = clock;
+    this.status = status;
+    this.meter = PowerMeter.of(host, hardware.gpuKind());
+    this.files =
+        new ModelFiles(
+            config.models(),
+            config.caps().diskBytes(),
+            config.caps().bytesPerSecond(),
+            http,
+            clock);
+    for (URI gateway : config.gateways()) {
+      uplinks.add(new Uplink(vertx, gateway, identity, new Ears(), random));
+    }
+    uplinks.forEach(Uplink::connect);
+    this.steward = Thread.ofPlatform().daemon(true).name("steward").start(this::watch);
+  }
+
+  /** Whether no gateway will have this node: then there is nothing to wait for. */
+  public Optional<String> refused() {
+    return uplinks.stream().allMatch(Uplink::isRefused)
+        ? Optional.of(uplinks.getFirst().why())
+        : Optional.empty();
+  }
+
+  // The steward
+
+  private void watch() {
+    for (long looks = 0; !closed; looks++) {
+      try {
+        Thread.sleep(LOOK_MS);
+        look(looks);
+      } catch (InterruptedException e) {
+        return;
+      } catch (RuntimeException e) {
+        System.err.println("gridtie: looking after the node: " + e);
+      }
+    }
+  }
+
+  private void look(long looks) {
+    Optional<String> objection = owner.objects();
+    if (objection.isPresent()) {
+      giveBack(objection.get());
+    } else if (served == null && preparing == null && System.nanoTime() >= retryAt) {
+      prepare();
+    } else if (looks % MEMORY_EVERY_LOOKS == 0) {
+      reviewMemory();
+    }
+    if (looks % STATUS_EVERY_LOOKS == 0) {
+      watchPower();
+      tell();
+    }
+    announce();
+  }
+
+  /** The owner comes first: everything that runs ends now, and others go on with it. */
+  private void giveBack(String reason) {
+    Thread fetchingOrStarting = preparing;
+    if (fetchingOrStarting != null) {
+      fetchingOrStarting.interrupt();
+    }
+    Served gives = served;
+    state = "resting";
+    why = reason;
+    if (gives == null) {
+      return;
+    }
+    served = null;
+    yields.incrementAndGet();
+    endAll(gives, reason);
+    tell();
+  }
+
+  private void endAll(Served gives, String reason) {
+    List<Job> jobs = List.copyOf(running.keySet());
+    for (Uplink uplink : uplinks) {
+      uplink.send(new FromNode.Status(false, reason, 0, memory()));
+    }
+    for (Job job : jobs) {
+      Running one = running.remove(job);
+      if (one != null) {
+        active.decrementAndGet();
+        job.uplink()
+            .send(new FromNode.Failed(job.id(), EngineFailure.Code.UNAVAILABLE, reason, true));
+        if (!(gives.engine() instanceof Engine)) {
+          one.generation().cancel();
+        }
+      }
+    }
+    gives.abandon();
+  }
+
+  /** Memory that may be used now: what is free, and what the engine has of it. */
+  private long memory() {
+    long cap = config.caps().memoryBytes();
+    if (hardware.gpuBytes() > 0) {
+      return cap;
+    }
+    Served now = served;
+    long own = now == null ? 0 : now.fit().bytes();
+    return Hardware.memInfo(host, "MemAvailable")
+        .map(free -> Math.min(cap, free + own))
+        .orElse(cap);
+  }
+
+  /** Memory has shrunk: something smaller takes the place of what runs. */
+  private void reviewMemory() {
+    Served now = served;
+    if (now != null && now.engine() instanceof Engine own) {
+      if (memory() < now.fit().bytes()) {
+        served = null;
+        state = "waiting";
+        why = "memory has become less; a smaller variant takes over";
+        endAll(now, why);
+      } else if (!own.isReady()) {
+        announceStatus(false, "the engine starts again");
+      }
+    }
+  }
+
+  private void watchPower() {
+    if (meter.isEmpty()) {
+      return;
+    }
+    meter.get().watts(System::nanoTime).ifPresent(w -> watts = w);
+    boolean tooMuch = config.caps().watts() > 0 && watts > config.caps().watts();
+    if (tooMuch != throttled) {
+      throttled = tooMuch;
+      running.values().forEach(r -> flow(r.generation(), !tooMuch));
+    }
+  }
+
+  private static void flow(Engine.Generation generation, boolean on) {
+    if (on) {
+      generation.resume();
+    } else {
+      generation.pause();
+    }
+  }
+
+  // Getting ready
+
+  private record Choice(FromGateway.Offer.Wanted wanted, Fit fit) {}
+
+  private void prepare() {
+    List<FromGateway.Offer.Wanted> wanted =
+        uplinks.stream().filter(Uplink::isJoined).flatMap(u -> u.offers().stream()).toList();
+    if (wanted.isEmpty()) {
+      boolean joined = uplinks.stream().anyMatch(Uplink::isJoined);
+      state = "waiting";
+      why =
+          joined
+              ? "the gateway wants no model"
+              : uplinks.stream().map(u -> u.gateway() + ": " + u.why()).findFirst().orElse("");
+      return;
+    }
+    long memory = memory();
+    Optional<Choice> choice =
+        config.server().isPresent()
+            ? claimed(wanted, config.server().get())
+            : wanted.stream().flatMap(w -> fit(w, memory).stream()).findFirst();
+    if (choice.isEmpty()) {
+      state = "waiting";
+      why = "no model that is wanted fits into " + (memory >> 20) + " MiB of memory";
+      retryAt = System.nanoTime() + RETRY_NANOS;
+      return;
+    }
+    Choice chosen = choice.get();
+    preparing =
+        Thread.ofVirtual()
+            .name("prepare")
+            .start(
+                () -> {
+                  try {
+                    prepare(chosen);
+                  } catch (IOException e) {
+                    state = "waiting";
+                    why = String.valueOf(e.getMessage());
+                    retryAt = System.nanoTime() + RETRY_NANOS;
+                  } catch (InterruptedException e) {
+                    // The owner needs the machine; what was fetched is kept.
+                  } finally {
+                    preparing = null;
+                  }
+                });
+  }
+
+  private Optional<Choice> fit(FromGateway.Offer.Wanted wanted, long memory) {
+    return Fit.best(
+            wanted.manifest(),
+            memory,
+            files.bytesMax(),
+            wanted.contextTokens(),
+            config.caps().slots(),
+            wanted.least())
+        .map(f -> new Choice(wanted, f));
+  }
+
+  /** What the owner says that their server runs. */
+  private Optional<Choice> claimed(
+      List<FromGateway.Offer.Wanted> wanted, NodeConfig.Server server) {
+    for (FromGateway.Offer.Wanted one : wanted) {
+      for (var variant : one.manifest().variants()) {
+        if (server.as().equals(one.manifest().id() + "@" + variant.quantization())) {
+          Fit fit = new Fit(variant, config.caps().slots(), one.contextTokens(), 0);
+          return Optional.of(new Choice(one, fit));
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  private void prepare(Choice choice) throws IOException, InterruptedException {
+    Fit fit = choice.fit();
+    Generator engine;
+    String build;
+    if (config.server().isPresent()) {
+      engine = new ServerEngine(http, config.server().get());
+      build = "server";
+    } else {
+      Path file = file(choice);
+      state = "starting";
+      why = "";
+      engine =
+          Engine.start(
+              new Engine.Config(
+                  config.libraries(),
+                  file,
+                  fit.slots(),
+                  fit.contextTokens(),
+                  config.caps().cores(),
+                  config.log(),
+                  config.under()));
+      build = Engine.BUILD;
+    }
+    try {
+      String key = fit.variant().sha256() + " " + fit.contextTokens();
+      Speed speed = speeds.get(key);
+      if (speed == null) {
+        speed = Speed.measure(engine, fit.contextTokens(), System::nanoTime);
+        speeds.put(key, speed);
+      }
+      if (Thread.interrupted() || closed) {
+        throw new InterruptedException();
+      }
+      state = "serving";
+      why = "";
+      served = new Served(engine, choice.wanted(), fit, speed, build, config.server().isEmpty());
+    } catch (IOException | InterruptedException | RuntimeException e) {
+      if (engine instanceof Engine own) {
+        own.abandon();
+      }
+      throw e;
+    }
+  }
+
+  private Path file(Choice choice) throws IOException, InterruptedException {
+    state = "fetching";
+    why = "";
+    fetching = choice.fit().variant().bytes();
+    fetched = 0;
+    String sha256 = choice.fit().variant().sha256();
+    List<ModelFiles.Source> sources =
+        uplinks.stream()
+            .filter(u -> u.isJoined() && wants(u, choice.wanted().manifest().hash()))
+            .map(u -> u.source(sha256))
+            .toList();
+    return files.get(choice.fit().variant(), sources, Set.of(sha256), bytes -> fetched = bytes);
+  }
+
+  private static boolean wants(Uplink uplink, String manifest) {
+    return uplink.offers().stream().anyMatch(w -> w.manifest().hash().equals(manifest));
+  }
+
+  /** Tells each gateway what is served, where it does not know. */
+  private void announce() {
+    Served now = served;
+    for (Uplink uplink : uplinks) {
+      if (!uplink.isJoined()) {
+        announced.remove(uplink);
+        continue;
+      }
+      if (now != null && wants(uplink, now.wanted().manifest().hash())) {
+        FromNode.Serving message = now.message();
+        if (!message.equals(announced.put(uplink, message))) {
+          uplink.send(message);
+          uplink.send(new FromNode.Status(true, "", active.get(), memory()));
+        }
+      }
+    }
+  }
+
+  private void announceStatus(boolean accepting, String reason) {
+    for (Uplink uplink : uplinks) {
+      uplink.send(new FromNode.Status(accepting, reason, active.get(), memory()));
+    }
+  }
+
+  private void tell() {
+    Served now = served;
+    announceStatus(now != null && now.engine().isReady(), now == null ? short120(why) : "");
+    long at = System.nanoTime();
+    double seconds = (at - tokensAt) / 1e9;
+    if (seconds > 0.5) {
+      rate = (tokens.get() - tokensBefore) / seconds;
+      tokensBefore = tokens.get();
+      tokensAt = at;
+    }
+    status.accept(
+        new NodeStatus(
+            clock.instant().toEpochMilli(),
+            identity.address(),
+            hardware.summary(),
+            state,
+            why,
+            now == null ? "" : now.wanted().manifest().id(),
+            now == null ? "" : now.fit().variant().quantization(),
+            now == null ? 0 : now.fit().contextTokens(),
+            now == null ? 0 : now.fit().slots(),
+            active.get(),
+            fetched,
+            fetching,
+            now == null ? 0 : now.speed().prefillTps(),
+            now == null ? 0 : now.speed().decodeTps(),
+            answers.get(),
+            tokens.get(),
+            rate,
+            yields.get(),
+            released.get(),
+            pending.get(),
+            watts,
+            now != null && now.engine() instanceof Engine own ? own.pid() : -1,
+            uplinks.stream().map(NodeAgent::gateway).toList()));
+  }
+
+  private static String short120(String text) {
+    return text.length() <= 120 ? text : text.substring(0, 120);
+  }
+
+  private static NodeStatus.Gateway gateway(Uplink uplink) {
+    FromGateway.Welcome joined = uplink.welcome();
+    return new NodeStatus.Gateway(
+        uplink.gateway().toString(),
+        joined != null,
+        joined == null ? "" : joined.pool(),
+        joined != null && joined.vouched(),
+        joined == null ? uplink.why() : "");
+  }
+
+  // Work
+
+  private final class Ears implements Uplink.Listener {
+    @Override
+    public FromNode.Hello hello(String signature) {
+      return new FromNode.Hello(
+          Protocol.VERSION,
+          identity.address(),
+          signature,
+          config.name(),
+          config.region(),
+          config.invitation(),
+          hardware.summary(),
+          memory(),
+          files.bytesMax(),
+          config.caps().slots(),
+          hardware.watts());
+    }
+
+    @Override
+    public void heard(Uplink from, FromGateway message) {
+      switch (message) {
+        case FromGateway.Generate generate -> generate(from, generate);
+        case FromGateway.Cancel cancel -> {
+          Running one = running.get(new Job(from, cancel.job()));
+          if (one != null) {
+            one.generation().cancel();
+          }
+        }
+        case FromGateway.Flow flow -> {
+          Running one = running.get(new Job(from, flow.job()));
+          if (one != null) {
+            flow(one.generation(), flow.on());
+          }
+        }
+        case FromGateway.Count count ->
+            aside(
+                from,
+                count.job(),
+                engine -> new FromNode.Counted(count.job(), engine.count(count.turns())));
+        case FromGateway.Embed embed -> aside(from, embed.job(), engine -> embedded(engine, embed));
+        case FromGateway.Want want -> give(from, want);
+        case FromGateway.Paid paid -> (paid.pending() ? pending : released).addAndGet(paid.micro());
+        default -> {}
+      }
+    }
+
+    @Override
+    public void ended(Uplink from) {
+      for (Job job : running.keySet()) {
+        Running one = job.uplink() == from ? running.get(job) : null;
+        if (one != null) {
+          one.generation().cancel(); // nobody reads it any more
+        }
+      }
+    }
+
+    @Override
+    public void drained(Uplink from) {
+      for (Map.Entry<Job, Running> each : running.entrySet()) {
+        if (each.getKey().uplink() == from) {
+          each.getValue().generation().resume();
+        }
+      }
+    }
+  }
+
+  private void generate(Uplink from, FromGateway.Generate generate) {
+    Served now = served;
+    Job job = new Job(from, generate.job());
+    if (now == null) {
+      from.send(
+          new FromNode.Failed(
+              generate.job(), EngineFailure.Code.UNAVAILABLE, "the machine rests", true));
+      return;
+    }
+    if (active.incrementAndGet() > now.fit().slots()) {
+      active.decrementAndGet();
+      from.send(
+          new FromNode.Failed(
+              generate.job(), EngineFailure.Code.OVERLOADED, "all slots are taken", false));
+      return;
+    }
+    Ask ask = new Ask(generate.turns(), generate.sampling(), generate.max(), generate.said(), 0);
+    try {
+      Voice voice = new Voice(job);
+      Engine.Generation generation = now.engine().generate(ask, voice);
+      running.put(job, new Running(generation));
+      voice.begun(generation);
+    } catch (EngineException | IllegalArgumentException e) {
+      active.decrementAndGet();
+      EngineFailure.Code code =
+          e instanceof EngineException engine
+              ? engine.failure().code()
+              : EngineFailure.Code.INVALID_MESSAGES;
+      from.send(
+          new FromNode.Failed(
+              generate.job(), code, short120(String.valueOf(e.getMessage())), false));
+    }
+  }
+
+  /** Tells a gateway what the engine says. */
+  private final class Voice implements Engine.Listener {
+    private final Job job;
+    private volatile boolean over;
+    private volatile Engine.@Nullable Generation generation;
+
+    Voice(Job job) {
+      this.job = job;
+    }
+
+    void begun(Engine.Generation begun) {
+      generation = begun;
+      if (over) {
+        running.remove(job);
+      }
+    }
+
+    @Override
+    public void started(int promptTokens) {
+      job.uplink().send(new FromNode.Started(job.id(), promptTokens));
+    }
+
+    @Override
+    public void text(String text, List<Integer> newTokens, int completionTokens) {
+      tokens.addAndGet(newTokens.size());
+      job.uplink().send(new FromNode.Text(job.id(), text, newTokens, completionTokens));
+      Engine.Generation speaking = generation;
+      if (speaking != null && (throttled || job.uplink().isFull())) {
+        speaking.pause();
+      }
+    }
+
+    @Override
+    public void ended(EndReason reason, int promptTokens, int completionTokens) {
+      if (end()) {
+        answers.incrementAndGet();
+        job.uplink().send(new FromNode.Ended(job.id(), reason, promptTokens, completionTokens));
+      }
+    }
+
+    @Override
+    public void failed(EngineFailure failure) {
+      if (end()) {
+        job.uplink()
+            .send(
+                new FromNode.Failed(job.id(), failure.code(), short120(failure.message()), false));
+      }
+    }
+
+    /** Whether this was its end, and nobody has ended it before. */
+    private boolean end() {
+      boolean begun = generation != null;
+      over = true;
+      boolean mine = running.remove(job) != null || !begun;
+      if (mine) {
+        active.decrementAndGet();
+      }
+      return mine;
+    }
+  }
+
+  private interface Question {
+    FromNode answer(Generator engine) throws EngineException;
+  }
+
+  private void aside(Uplink from, long job, Question question) {
+    Served now = served;
+    Thread.ofVirtual()
+        .name("aside")
+        .start(
+            () -> {
+              try {
+                if (now == null) {
+                  from.send(
+                      new FromNode.Failed(
+                          job, EngineFailure.Code.UNAVAILABLE, "the machine rests", true));
+                } else {
+                  from.send(question.answer(now.engine()));
+                }
+              } catch (EngineException e) {
+                from.send(
+                    new FromNode.Failed(
+                        job, e.failure().code(), short120(e.failure().message()), false));
+              }
+            });
+  }
+
+  private static FromNode embedded(Generator engine, FromGateway.Embed embed)
+      throws EngineException {
+    Engine.Embedded one = engine.embed(embed.text());
+    List<Float> values = new ArrayList<>();
+    for (float value : one.values()) {
+      values.add(value);
+    }
+    return new FromNode.Embedded(embed.job(), values, one.tokens());
+  }
+
+  private void give(Uplink from, FromGateway.Want want) {
+    Thread.ofVirtual()
+        .name("give")
+        .start(
+            () -> {
+              byte[] bytes = new byte[0];
+              try {
+                bytes = files.part(want.file(), want.offset(), want.length());
+              } catch (IOException e) {
+                System.err.println("gridtie: giving a file: " + e.getMessage());
+              }
+              from.send(new FromNode.Chunk(want.job(), Base64.getEncoder().encodeToString(bytes)));
+            });
+  }
+
+  /** Ends what runs; others go on with it. */
+  @Override
+  public void close() {
+    closed = true;
+    steward.interrupt();
+    Thread fetchingOrStarting = preparing;
+    if (fetchingOrStarting != null) {
+      fetchingOrStarting.interrupt();
+    }
+    Served gives = served;
+    served = null;
+    if (gives != null) {
+      endAll(gives, "the node stops");
+    }
+    uplinks.forEach(Uplink::close);
+  }
+}
