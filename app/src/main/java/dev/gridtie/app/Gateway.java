@@ -20,6 +20,7 @@ import dev.gridtie.gateway.catalog.Health;
 import dev.gridtie.gateway.catalog.Model;
 import dev.gridtie.gateway.catalog.Prices;
 import dev.gridtie.gateway.edge.EdgeServer;
+import dev.gridtie.gateway.edge.GridDesk;
 import dev.gridtie.gateway.edge.Services;
 import dev.gridtie.gateway.gate.DeskParts;
 import dev.gridtie.gateway.gate.Exposure;
@@ -109,9 +110,17 @@ final class Gateway implements AutoCloseable {
    * @throws IOException saying what is missing or taken
    */
   static Gateway start(GatewayConfig config, Home home, Install install) throws IOException {
+    return start(config, home, install, install.root());
+  }
+
+  /**
+   * @param beside the folder that the paths of the grid's models are relative to
+   */
+  static Gateway start(GatewayConfig config, Home home, Install install, Path beside)
+      throws IOException {
     Gateway gateway = new Gateway();
     try {
-      gateway.wire(config, home, install);
+      gateway.wire(config, home, install, beside);
       return gateway;
     } catch (IOException | RuntimeException e) {
       gateway.close();
@@ -124,7 +133,8 @@ final class Gateway implements AutoCloseable {
     return part;
   }
 
-  private void wire(GatewayConfig config, Home home, Install install) throws IOException {
+  private void wire(GatewayConfig config, Home home, Install install, Path beside)
+      throws IOException {
     home.create();
     Database database = opened(Database.open(home.ledger(), List.of(GatewayTables.MIGRATIONS)));
     Map<String, ChainWiring> chains =
@@ -182,6 +192,23 @@ final class Gateway implements AutoCloseable {
     opened(new HoldSweeper(database, CLOCK));
     opened(new Closing(database, CLOCK));
     UsageLog usage = opened(new UsageLog(database, keys, CLOCK));
+    Optional<GridDesk> grid = Optional.empty();
+    if (config.grid() != null) {
+      grid =
+          Optional.of(
+              opened(
+                      new GridWiring(
+                          config.grid(),
+                          config.creditRate(),
+                          home,
+                          beside,
+                          vertx,
+                          database,
+                          catalog,
+                          random,
+                          CLOCK))
+                  .desk());
+    }
     Metrics metrics = new Metrics(catalog);
     Watch watch = watch(config, home, metrics);
     GatewayConfig.Limits l = config.limitsOrDefault();
@@ -207,6 +234,7 @@ final class Gateway implements AutoCloseable {
                     log.log(),
                     new Witness(database, home.logSigner(), config.watchedLogs(), CLOCK),
                     database,
+                    grid,
                     CLOCK,
                     random),
                 new EdgeServer.Limits(
@@ -400,7 +428,7 @@ final class Gateway implements AutoCloseable {
         model.id(), model.id(), "", created, model.defaultMaxTokens(), List.of(endpoint));
   }
 
-  private static PicoUsd perToken(String key, String usdPerMillion) throws IOException {
+  static PicoUsd perToken(String key, String usdPerMillion) throws IOException {
     try {
       return PicoUsd.ofDollars(new BigDecimal(usdPerMillion).movePointLeft(6).toPlainString());
     } catch (IllegalArgumentException e) {

@@ -1,6 +1,7 @@
 package dev.gridtie.app;
 
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import picocli.CommandLine.Command;
@@ -28,7 +29,12 @@ final class GatewayCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     GatewayConfig read = GatewayConfig.read(config);
-    Gateway gateway = Gateway.start(read, home.get(), Install.here());
+    Gateway gateway =
+        Gateway.start(
+            read,
+            home.get(),
+            Install.here(),
+            Optional.ofNullable(config.toAbsolutePath().getParent()).orElse(Path.of("/")));
     CountDownLatch stopped = new CountDownLatch(1);
     Runtime.getRuntime()
         .addShutdownHook(

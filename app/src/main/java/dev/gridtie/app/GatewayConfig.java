@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -42,6 +43,7 @@ import org.jspecify.annotations.Nullable;
  *     https://example.com}; {@code *} for all; none where left out
  * @param credits what a credit is worth, where keys may pay with them
  * @param log who cosigns the public log, and whose logs are cosigned
+ * @param grid which models contributed machines may answer for; none join where left out
  * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
 record GatewayConfig(
@@ -61,7 +63,8 @@ record GatewayConfig(
     @Nullable ExposureLimits exposure,
     @Nullable List<String> origins,
     @Nullable LogSettings log,
-    @Nullable CreditSettings credits) {
+    @Nullable CreditSettings credits,
+    @Nullable GridSettings grid) {
 
   GatewayConfig(
       @Nullable String host,
@@ -93,22 +96,28 @@ record GatewayConfig(
         null,
         null,
         null,
+        null,
         null);
   }
 
   /** The same with other ways to pay. */
   GatewayConfig withChains(Chain newChain, List<Chain> newChains, @Nullable ExposureLimits owed) {
-    return with(newChain, newChains, owed, origins, log, credits);
+    return with(newChain, newChains, owed, origins, log, credits, grid);
   }
 
   /** The same, callable from these origins' web pages. */
   GatewayConfig withOrigins(List<String> newOrigins) {
-    return with(chain, chains, exposure, newOrigins, log, credits);
+    return with(chain, chains, exposure, newOrigins, log, credits, grid);
   }
 
   /** The same, with others who watch its log, or whose logs it watches. */
   GatewayConfig withLog(LogSettings newLog) {
-    return with(chain, chains, exposure, origins, newLog, credits);
+    return with(chain, chains, exposure, origins, newLog, credits, grid);
+  }
+
+  /** The same with contributed machines. */
+  GatewayConfig withGrid(GridSettings newGrid) {
+    return with(chain, chains, exposure, origins, log, credits, newGrid);
   }
 
   private GatewayConfig with(
@@ -117,7 +126,8 @@ record GatewayConfig(
       @Nullable ExposureLimits newExposure,
       @Nullable List<String> newOrigins,
       @Nullable LogSettings newLog,
-      @Nullable CreditSettings newCredits) {
+      @Nullable CreditSettings newCredits,
+      @Nullable GridSettings newGrid) {
     return new GatewayConfig(
         host,
         port,
@@ -135,7 +145,47 @@ record GatewayConfig(
         newExposure,
         newOrigins,
         newLog,
-        newCredits);
+        newCredits,
+        newGrid);
+  }
+
+  /**
+   * Contributed machines.
+   *
+   * @param invitedOnly whether only nodes with an invitation into a pool may join
+   * @param usdPerKwh what electricity costs contributors here, for the bonus of machines that earn
+   *     less than they burn; no bonus where left out, or where credits have no price
+   * @param models that nodes are asked to serve, the most wanted first
+   */
+  record GridSettings(
+      boolean invitedOnly,
+      @Nullable String usdPerKwh,
+      @JsonProperty(required = true) List<GridModel> models) {}
+
+  /**
+   * A model that nodes are asked to serve.
+   *
+   * @param id what clients call it
+   * @param files its GGUFs by quantisation, beside the configuration or absolute: given to nodes
+   *     from here
+   * @param manifest instead, where no file is here: what gridtie model manifest has printed
+   * @param pool whose nodes alone may know of it
+   * @param contextTokens that an answer must have room for, prompt included
+   * @param minQuantization the coarsest that nodes may serve
+   */
+  record GridModel(
+      @JsonProperty(required = true) String id,
+      @Nullable Map<String, String> files,
+      @Nullable String manifest,
+      @Nullable String pool,
+      @JsonProperty(required = true) int contextTokens,
+      @Nullable String minQuantization,
+      @JsonProperty(required = true) String promptUsdPerMillion,
+      @JsonProperty(required = true) String completionUsdPerMillion,
+      int defaultMaxTokens) {
+    GridModel {
+      defaultMaxTokens = defaultMaxTokens == 0 ? 256 : defaultMaxTokens;
+    }
   }
 
   /**

@@ -5,6 +5,7 @@ import dev.gridtie.gateway.account.ApiKey;
 import dev.gridtie.gateway.account.KeyLimits;
 import dev.gridtie.gateway.account.KeyStore;
 import dev.gridtie.gateway.account.UsageStore;
+import dev.gridtie.gateway.nodes.PoolStore;
 import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Location;
@@ -94,6 +95,13 @@ final class KeyCommand {
             "The key pays with this holder's credits, at the gateway's rate, instead of being billed in dollars.")
     private @Nullable String credits;
 
+    @Option(
+        names = "--pool",
+        paramLabel = "POOL",
+        description =
+            "Only this pool's nodes ever answer the key's requests: nothing of them leaves the pool.")
+    private @Nullable String pool;
+
     @Option(names = "--requests-per-minute", paramLabel = "N", description = "Default: no limit.")
     private int requests;
 
@@ -136,6 +144,14 @@ final class KeyCommand {
           throw new Main.Failure("--credits: " + e.getMessage());
         }
         limits = limits.paidFrom(credits);
+      }
+      if (pool != null) {
+        try (PoolStore pools = PoolStore.open(home.get().ledger())) {
+          if (pools.find(pool).filter(p -> !p.closed()).isEmpty()) {
+            throw new Main.Failure("there is no open pool '" + pool + "'; see gridtie pool list");
+          }
+        }
+        limits = limits.within(pool);
       }
       try (KeyStore store = open(home)) {
         ApiKey.Fresh fresh = ApiKey.create(name, limits, Instant.now(), new SecureRandom());
@@ -259,6 +275,7 @@ final class KeyCommand {
         System.out.println("id         " + key.id());
         System.out.println("key        " + key.label());
         System.out.println("created    " + key.created());
+        limits.pool().ifPresent(p -> System.out.println("pool       " + p));
         System.out.println("requests   " + s.requests());
         System.out.println("spent      " + s.total() + ", limit " + limit(limits.total()));
         System.out.println("today      " + s.day() + ", limit " + limit(limits.day()));

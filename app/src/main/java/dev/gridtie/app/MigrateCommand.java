@@ -1,6 +1,7 @@
 package dev.gridtie.app;
 
 import dev.gridtie.gateway.account.KeyStore;
+import dev.gridtie.gateway.nodes.PoolStore;
 import dev.gridtie.gateway.till.GatewayTables;
 import dev.gridtie.ledger.Copy;
 import dev.gridtie.ledger.Location;
@@ -82,6 +83,10 @@ final class MigrateCommand implements Callable<Integer> {
     try (KeyStore before = KeyStore.open(from);
         KeyStore after = KeyStore.open(to)) {
       before.all().forEach(after::add);
+    }
+    try (PoolStore before = PoolStore.open(from);
+        PoolStore after = PoolStore.open(to)) {
+      before.copyTo(after);
     }
     if (at == null) {
       Files.move(LedgerAt.file(path), path.resolve("ledger.yaml.before"));

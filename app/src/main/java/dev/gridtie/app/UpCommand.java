@@ -8,7 +8,9 @@ import dev.gridtie.x402.facilitator.UnreachableException;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.net.URI;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -223,7 +225,22 @@ final class UpCommand implements Callable<Integer> {
             null,
             false,
             null)
-        .withOrigins(origins);
+        .withOrigins(origins)
+        .withGrid(grid());
+  }
+
+  /** The bundled model may be answered by other machines too, or other processes of this one. */
+  private static GatewayConfig.GridSettings grid() {
+    Map<String, String> files = new LinkedHashMap<>();
+    for (String kind : List.of("F16", "Q8_0", "Q4_0")) {
+      files.put(kind, "models/tiny/gridtie-tiny-" + kind + ".gguf");
+    }
+    return new GatewayConfig.GridSettings(
+        false,
+        null,
+        List.of(
+            new GatewayConfig.GridModel(
+                "gridtie/tiny", files, null, null, 1024, null, "1", "4", 256)));
   }
 
   private void greet(URI url, Home where) {
@@ -238,6 +255,7 @@ final class UpCommand implements Callable<Integer> {
     System.out.println(
         "    -d '{\"model\":\"gridtie/tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"What is x402?\"}]}'");
     System.out.println("  ./gridtie ledger verify" + option);
+    System.out.println("  ./gridtie node --join " + url + " --when always" + option);
     System.out.flush();
   }
 }

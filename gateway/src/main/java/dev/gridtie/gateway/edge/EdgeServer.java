@@ -3,6 +3,7 @@ package dev.gridtie.gateway.edge;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.account.Account;
 import dev.gridtie.gateway.watch.Aside;
+import dev.gridtie.grid.link.Protocol;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.anthropic.AnthropicTranslator;
 import dev.gridtie.wire.gemini.GeminiTranslator;
@@ -64,6 +65,7 @@ public final class EdgeServer implements AutoCloseable {
   private volatile ChatHandler chat;
   private volatile ChannelPage channels;
   private final LogPages logPages;
+  private final Optional<GridPages> grid;
   private volatile McpServer mcp;
   private volatile A2aServer a2a;
 
@@ -109,10 +111,15 @@ public final class EdgeServer implements AutoCloseable {
                 .setReadIdleTimeout(0)
                 .setIdleTimeout((int) limits.idle().toSeconds())
                 .setHandle100ContinueAutomatically(true)
+                .setPerMessageWebSocketCompressionSupported(false)
+                .setPerFrameWebSocketCompressionSupported(false)
+                .setMaxWebSocketFrameSize(Protocol.FROM_NODE_BYTES_MAX)
+                .setMaxWebSocketMessageSize(Protocol.FROM_NODE_BYTES_MAX)
                 .setTcpNoDelay(true));
     this.chat = new ChatHandler(services, "");
     this.channels = new ChannelPage(services, "");
     this.logPages = new LogPages(services.log(), services.witness());
+    this.grid = services.grid().map(GridPages::new);
     InnerChat inner = new InnerChat(chat);
     this.mcp = new McpServer(inner, listings);
     this.a2a = new A2aServer(services, inner, "");
@@ -127,6 +134,7 @@ public final class EdgeServer implements AutoCloseable {
    */
   public int listen(String host, int port, String publicUrl) throws IOException {
     server.requestHandler(this::route);
+    grid.ifPresent(this::admitNodes);
     try {
       int actual =
           server
@@ -151,6 +159,18 @@ public final class EdgeServer implements AutoCloseable {
       Thread.currentThread().interrupt();
       throw new IOException("interrupted");
     }
+  }
+
+  /** Nodes come in by a WebSocket at one path, and nothing else does. */
+  private void admitNodes(GridPages pages) {
+    NodeDoor door = new NodeDoor(vertx, pages.grid());
+    server.webSocketHandshakeHandler(
+        handshake -> {
+          boolean here =
+              Protocol.PATH.equals(handshake.path()) && handshake.headers().get("Origin") == null;
+          var unused = here ? handshake.accept() : handshake.reject(404);
+        });
+    server.webSocketHandler(door::open);
   }
 
   // On the event loop
@@ -303,6 +323,8 @@ public final class EdgeServer implements AutoCloseable {
       }
       case String p when p.startsWith(CreditPages.PREFIX) ->
           credits(request, p.substring(CreditPages.PREFIX.length()), reply);
+      case String p when p.startsWith(GridPages.PREFIX) && grid.isPresent() ->
+          grid(request, grid.get(), p.substring(GridPages.PREFIX.length()), reply);
       case "/health/live" ->
           health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
       case "/health/ready" -> health(request, reply, this::ready);
@@ -312,6 +334,27 @@ public final class EdgeServer implements AutoCloseable {
           get(request, reply, r -> model(p.substring("/v1/models/".length()), r));
       default -> refuse(request, reply, nothingHere());
     }
+  }
+
+  private void grid(HttpServerRequest request, GridPages pages, String page, Reply reply) {
+    if (GridPages.isFile(page)) {
+      get(request, reply, r -> pages.file(GridPages.fileOf(page), request.headers(), r));
+      return;
+    }
+    boolean local = isLocal(request);
+    get(
+        request,
+        reply,
+        r -> {
+          String pool =
+              Credentials.key(request.headers(), request.query())
+                  .flatMap(services.keys()::open)
+                  .flatMap(a -> a.key().limits().pool())
+                  .orElse(local ? GridFeed.ALL : "");
+          if (!pages.handle(page, pool, r)) {
+            r.error(nothingHere());
+          }
+        });
   }
 
   private void credits(HttpServerRequest request, String page, Reply reply) {

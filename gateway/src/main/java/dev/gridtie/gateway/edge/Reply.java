@@ -208,6 +208,21 @@ final class Reply {
     out.header("X-Accel-Buffering", "no");
   }
 
+  /** Begins a part of a file (RFC 9110 §14). */
+  void beginPart(long length, String range) {
+    out.status(206);
+    out.header("Content-Type", "application/octet-stream");
+    out.header("Content-Length", Long.toString(length));
+    out.header("Content-Range", range);
+  }
+
+  /** Writes an event to somebody who only looks on: dropped where they are behind. */
+  void sendUnlessFull(Buffer bytes) {
+    if (!gone && !out.isEnded() && !out.isFull()) {
+      Future<Void> unused = out.write(bytes);
+    }
+  }
+
   /** Writes a part of a stream; where the client is slow, the source is asked to wait for it. */
   void send(Buffer bytes, Running source) {
     if (gone || bytes.length() == 0) {

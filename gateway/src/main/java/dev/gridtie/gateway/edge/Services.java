@@ -17,12 +17,14 @@ import dev.gridtie.ledger.log.LedgerLog;
 import dev.gridtie.ledger.log.Witness;
 import dev.gridtie.x402.offer.OfferReceipts;
 import java.time.InstantSource;
+import java.util.Optional;
 import java.util.random.RandomGenerator;
 
 /**
  * What the edge works with.
  *
  * @param statements signs what a 402 offers, and that a payment was answered
+ * @param grid the nodes, where this gateway takes any
  * @param keepWords whether those who watch may see what was asked and answered
  */
 public record Services(
@@ -43,5 +45,6 @@ public record Services(
     LedgerLog log,
     Witness witness,
     Database database,
+    Optional<GridDesk> grid,
     InstantSource clock,
     RandomGenerator random) {}
