@@ -26,7 +26,7 @@ import picocli.CommandLine.Option;
     name = "bench",
     mixinStandardHelpOptions = true,
     description = "Measures this program on this machine.",
-    subcommands = {BenchCommand.Edge.class, BenchCommand.OfLedger.class})
+    subcommands = {BenchCommand.Edge.class, BenchCommand.OfLedger.class, BenchGridCommand.class})
 final class BenchCommand {
   /** {@code gridtie bench ledger}. */
   @Command(

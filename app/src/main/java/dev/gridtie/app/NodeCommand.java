@@ -32,6 +32,8 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -398,6 +400,7 @@ final class NodeCommand implements Callable<Integer> {
       HttpClient http,
       Home where)
       throws Exception {
+    CONNECTIONS.setLevel(Level.SEVERE); // a gateway that is away is told of in our own words
     Vertx vertx = Vertx.vertx(new VertxOptions().setPreferNativeTransport(true));
     Owner owner =
         new Owner(
@@ -502,6 +505,10 @@ final class NodeCommand implements Callable<Integer> {
       }
     }
   }
+
+  /** Held, or it would forget its level. */
+  private static final Logger CONNECTIONS =
+      Logger.getLogger("io.vertx.core.http.impl.HttpClientConnectionInternal");
 
   /** {@code gridtie node servers}. */
   @Command(

@@ -19,7 +19,6 @@ import java.nio.file.Path;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Base64;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -58,7 +57,7 @@ public final class NodeAgent implements AutoCloseable {
   private final Consumer<NodeStatus> status;
   private final List<Uplink> uplinks = new ArrayList<>();
   private final Map<Job, Running> running = new ConcurrentHashMap<>();
-  private final Map<String, Speed> speeds = new HashMap<>();
+  private final Speeds speeds;
   private final AtomicLong answers = new AtomicLong();
   private final AtomicLong tokens = new AtomicLong();
   private final AtomicLong yields = new AtomicLong();
@@ -137,6 +136,7 @@ public final class NodeAgent implements AutoCloseable {
     this.http = http;
     this.clock = clock;
     this.status = status;
+    this.speeds = new Speeds(config.models().resolve("speeds.json"));
     this.meter = PowerMeter.of(host, hardware.gpuKind());
     this.files =
         new ModelFiles(
@@ -371,12 +371,19 @@ public final class NodeAgent implements AutoCloseable {
       build = Engine.BUILD;
     }
     try {
-      String key = fit.variant().sha256() + " " + fit.contextTokens();
-      Speed speed = speeds.get(key);
-      if (speed == null) {
-        speed = Speed.measure(engine, fit.contextTokens(), System::nanoTime);
-        speeds.put(key, speed);
-      }
+      String key =
+          String.join(
+              " ",
+              fit.variant().sha256(),
+              build,
+              fit.contextTokens() + " tokens",
+              config.caps().cores() + " cores");
+      Optional<Speed> known = speeds.find(key);
+      Speed speed =
+          known.isPresent()
+              ? known.get()
+              : Speed.measure(engine, fit.contextTokens(), System::nanoTime);
+      speeds.keep(key, speed);
       if (Thread.interrupted() || closed) {
         throw new InterruptedException();
       }

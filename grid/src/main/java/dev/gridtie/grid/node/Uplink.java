@@ -122,6 +122,7 @@ final class Uplink implements AutoCloseable {
                 .setHost(gateway.getHost())
                 .setPort(port)
                 .setSsl(secure)
+                .setAllowOriginHeader(false) // a gateway lets no web page in
                 .setURI(Protocol.PATH))
         .onSuccess(this::connected)
         .onFailure(e -> again("out of reach: " + e.getMessage()));
