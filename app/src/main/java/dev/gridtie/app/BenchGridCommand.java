@@ -100,6 +100,15 @@ final class BenchGridCommand implements Callable<Integer> {
   private int up;
 
   @Option(
+      names = "--pace",
+      paramLabel = "TOKENS",
+      defaultValue = "25",
+      description =
+          "Of each engine, a second and answer, as of a larger model: else processors are all that is"
+              + " measured. 0 for no limit. Default: ${DEFAULT-VALUE}.")
+  private int pace;
+
+  @Option(
       names = "--seed",
       paramLabel = "N",
       defaultValue = "1",
@@ -142,7 +151,16 @@ final class BenchGridCommand implements Callable<Integer> {
     }
     GridTrial.Plan plan =
         new GridTrial.Plan(
-            nodes, slots, streams, distinct, maxTokens, networks ? network : "", outage, up, seed);
+            nodes,
+            slots,
+            streams,
+            distinct,
+            maxTokens,
+            networks ? network : "",
+            outage,
+            up,
+            pace,
+            seed);
     GridTrial trial = new GridTrial(plan, where, BenchGridCommand::say);
     Thread cleaner = new Thread(trial::close);
     Runtime.getRuntime().addShutdownHook(cleaner);

@@ -78,6 +78,7 @@ final class GridTrial implements AutoCloseable {
    * @param network each node's, as tc-netem has it; empty for no networks of their own
    * @param outageSeconds the middle length of a trouble
    * @param upPercent of the time that each node is to be well
+   * @param pace of engines, tokens a second of each answer; 0 for as fast as they are
    */
   record Plan(
       int nodes,
@@ -88,6 +89,7 @@ final class GridTrial implements AutoCloseable {
       String network,
       double outageSeconds,
       int upPercent,
+      int pace,
       long seed) {}
 
   private final Plan plan;
@@ -123,6 +125,7 @@ final class GridTrial implements AutoCloseable {
         command.addAll(List.of("ip", "netns", "exec", namespace()));
       }
       command.addAll(java("-Xmx256m"));
+      command.add(command.indexOf("-XX:+UseSerialGC"), "-XX:TieredStopAtLevel=1");
       command.addAll(
           List.of(
               "node",
@@ -136,6 +139,8 @@ final class GridTrial implements AutoCloseable {
               Integer.toString(plan.slots()),
               "--memory",
               "1",
+              "--pace",
+              Integer.toString(plan.pace()),
               "--name",
               "n" + index,
               "--home",
@@ -534,7 +539,9 @@ final class GridTrial implements AutoCloseable {
                     plan.slots(),
                     512,
                     1,
-                    folder.resolve("direct.log"))));
+                    folder.resolve("direct.log"),
+                    List.of(),
+                    plan.pace())));
       }
       long end = System.nanoTime() + length.toNanos();
       AtomicInteger next = new AtomicInteger();

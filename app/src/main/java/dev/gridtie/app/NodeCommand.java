@@ -169,6 +169,14 @@ final class NodeCommand implements Callable<Integer> {
   int power;
 
   @Option(
+      names = "--pace",
+      paramLabel = "TOKENS",
+      defaultValue = "0",
+      description =
+          "At most so many tokens a second of each answer, to keep it cool and quiet; 0 for no limit.")
+  int pace;
+
+  @Option(
       names = "--engine",
       paramLabel = "KIND",
       defaultValue = "auto",
@@ -230,9 +238,9 @@ final class NodeCommand implements Callable<Integer> {
   }
 
   private NodeConfig.Caps caps(Hardware hardware) {
-    if (slots < 1 || slots > 1024 || disk <= 0 || bandwidth < 0 || power < 0) {
+    if (slots < 1 || slots > 1024 || disk <= 0 || bandwidth < 0 || power < 0 || pace < 0) {
       throw new Main.Failure(
-          "--slots is from 1 to 1024, --disk more than 0, --bandwidth and --power not negative");
+          "--slots is from 1 to 1024, --disk more than 0, --bandwidth, --power and --pace not negative");
     }
     if (power > 0 && !hardware.powerReadable()) {
       throw new Main.Failure(
@@ -252,7 +260,8 @@ final class NodeCommand implements Callable<Integer> {
         slots,
         (long) (disk * (1L << 30)),
         (long) (bandwidth * 125_000),
-        power);
+        power,
+        pace);
   }
 
   private Owner.Rules rules() {
@@ -316,7 +325,8 @@ final class NodeCommand implements Callable<Integer> {
           default -> throw new Main.Failure("--engine must be auto, cpu, cuda or vulkan");
         };
     if (kind.equals("cuda") || kind.equals("vulkan")) {
-      Path wanted = Engine.libraries(install.nodeModules(), kind);
+      Path wanted =
+          Engine.libraries(install.root().resolve("native/" + kind + "/node_modules"), kind);
       if (Files.isDirectory(wanted)) {
         return wanted;
       }

@@ -51,12 +51,17 @@ final class NodeDoor {
             });
     socket.textMessageHandler(
         frame -> {
-          if (!allowance.take()) {
-            close(socket, POLICY, "too many messages");
-            return;
-          }
           try {
-            session.hear(Codec.fromNode(frame));
+            int end;
+            for (int from = 0; from <= frame.length(); from = end + 1) {
+              int line = frame.indexOf('\n', from);
+              end = line < 0 ? frame.length() : line;
+              if (!allowance.take()) {
+                close(socket, POLICY, "too many messages");
+                return;
+              }
+              session.hear(Codec.fromNode(frame.substring(from, end)));
+            }
           } catch (MalformedMessageException e) {
             close(socket, MALFORMED, String.valueOf(e.getMessage()));
           } catch (RuntimeException e) {

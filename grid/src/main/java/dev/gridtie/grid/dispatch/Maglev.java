@@ -37,8 +37,9 @@ final class Maglev {
     if (nodes.isEmpty()) {
       return new Maglev(nodes, new int[0]);
     }
-    int size =
-        prime((int) Math.min(ENTRIES_MAX, Math.max(1009L, (long) nodes.size() * ENTRIES_PER_NODE)));
+    // A size that stays the same while nodes come and go, or every key would move.
+    long rounded = Long.highestOneBit(Math.max(1, nodes.size() - 1)) << 1;
+    int size = prime((int) Math.min(ENTRIES_MAX, Math.max(1_009, rounded * ENTRIES_PER_NODE)));
     int[] table = new int[size];
     Arrays.fill(table, NONE);
     int n = nodes.size();

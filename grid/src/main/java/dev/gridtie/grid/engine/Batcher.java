@@ -10,6 +10,7 @@ import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,6 +38,7 @@ final class Batcher {
 
   private final float[] logits;
   private final int threads;
+  private final long stepNanosMin;
   private @Nullable EmbeddingContext embeddings;
 
   /** Hears what becomes of jobs, on the batcher's thread. */
@@ -52,6 +54,9 @@ final class Batcher {
     void ended(long id, EndReason reason, int promptTokens, int completionTokens);
 
     void refused(long id, String code, String message);
+
+    /** A step is over: what was said in it may go out together. */
+    void flush();
   }
 
   sealed interface Command {
@@ -115,7 +120,9 @@ final class Batcher {
       int contextTokens,
       int batchMax,
       int threads,
+      int pace,
       Listener listener) {
+    this.stepNanosMin = pace == 0 ? 0 : 1_000_000_000L / pace;
     this.llama = llama;
     this.threads = threads;
     this.encoder = encoder;
@@ -156,7 +163,12 @@ final class Batcher {
       dropCancelled();
       admit();
       if (active.stream().anyMatch(j -> !j.paused)) {
+        long began = System.nanoTime();
         step();
+        long left = stepNanosMin - (System.nanoTime() - began);
+        if (left > 0) {
+          TimeUnit.NANOSECONDS.sleep(left);
+        }
       }
     }
   }
@@ -298,6 +310,7 @@ final class Batcher {
         advance(job);
       }
     }
+    listener.flush();
   }
 
   private void advance(Job job) {

@@ -67,6 +67,7 @@ public final class Engine implements Generator, AutoCloseable {
    * @param threads for computing
    * @param log where the child's errors go
    * @param under what the child is started under, such as {@code nice -n 19}; usually nothing
+   * @param pace the most tokens a second of each answer, to keep a machine cool; 0 for no limit
    */
   public record Config(
       Path libraries,
@@ -75,14 +76,15 @@ public final class Engine implements Generator, AutoCloseable {
       int contextTokens,
       int threads,
       Path log,
-      List<String> under) {
+      List<String> under,
+      int pace) {
     public Config {
       under = List.copyOf(under);
     }
 
     /** One that is started by itself. */
     public Config(Path libraries, Path model, int slots, int contextTokens, int threads, Path log) {
-      this(libraries, model, slots, contextTokens, threads, log, List.of());
+      this(libraries, model, slots, contextTokens, threads, log, List.of(), 0);
     }
   }
 
@@ -413,6 +415,7 @@ public final class Engine implements Generator, AutoCloseable {
       first.put("slots", config.slots());
       first.put("context", config.contextTokens());
       first.put("threads", config.threads());
+      first.put("pace", config.pace());
       send(starting, first);
       for (String line = out.readLine(); line != null && !closed; line = out.readLine()) {
         hear(Json.trusted(line), starting);

@@ -3,6 +3,7 @@ package dev.gridtie.grid.engine;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Json;
+import java.io.BufferedOutputStream;
 import java.io.BufferedReader;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -23,11 +24,17 @@ import tools.jackson.databind.node.ObjectNode;
 public final class EngineChild {
   private static final int BATCH_TOKENS = 512;
 
+  private static final int OUTPUT_BYTES = 1 << 16;
+
   private EngineChild() {}
 
   /** Takes no arguments: the first line of input says which model, where, and how. */
   public static void main(String[] arguments) throws Exception {
-    PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), false, UTF_8);
+    PrintStream out =
+        new PrintStream(
+            new BufferedOutputStream(new FileOutputStream(FileDescriptor.out), OUTPUT_BYTES),
+            false,
+            UTF_8);
     System.setOut(System.err); // whatever prints by accident must not stand between our lines
     BufferedReader in = new BufferedReader(new InputStreamReader(System.in, UTF_8));
     String first = in.readLine();
@@ -79,7 +86,14 @@ public final class EngineChild {
       PromptEncoder encoder = new PromptEncoder(template, llama::tokenize, llama.controlTexts());
       Batcher batcher =
           new Batcher(
-              llama, encoder, slots, context, BATCH_TOKENS, config.path("threads").asInt(), lines);
+              llama,
+              encoder,
+              slots,
+              context,
+              BATCH_TOKENS,
+              config.path("threads").asInt(),
+              config.path("pace").asInt(),
+              lines);
       ObjectNode ready = Json.object();
       ready.put("ev", "ready");
       ready.put("parameters", llama.parameters());
@@ -155,9 +169,19 @@ public final class EngineChild {
     }
 
     synchronized void send(ObjectNode event) {
-      out.println(Json.write(event));
-      out.flush();
-      if (out.checkError()) {
+      add(event);
+      flush();
+    }
+
+    /** Writes an event that may wait for {@link #flush}. */
+    private synchronized void add(ObjectNode event) {
+      out.print(Json.write(event));
+      out.print('\n');
+    }
+
+    @Override
+    public synchronized void flush() {
+      if (out.checkError()) { // which flushes
         Runtime.getRuntime().halt(0); // nobody reads
       }
     }
@@ -194,7 +218,7 @@ public final class EngineChild {
       ObjectNode event = event("text", id).put("text", text).put("completion", completionTokens);
       var list = event.putArray("tokens");
       tokens.forEach(list::add);
-      send(event);
+      add(event);
     }
 
     @Override

@@ -1,5 +1,7 @@
 package dev.gridtie.grid.fleet;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import dev.gridtie.grid.dispatch.Request;
 import dev.gridtie.grid.dispatch.Slot;
 import dev.gridtie.grid.engine.Ask;
@@ -32,6 +34,11 @@ final class Answering implements Engine.Generation {
   /** Tokens at an answer's end that stand for no text: of a stop text, or of half a character. */
   private static final int UNTOLD_MAX = 256;
 
+  /** What a template may put before a conversation, and around each turn. */
+  private static final int TEMPLATE_TOKENS_MAX = 1_024;
+
+  private static final int TURN_TOKENS_MAX = 32;
+
   /** How long an answer waits for a node. */
   private static final long WAIT_NANOS_MAX = 60_000_000_000L;
 
@@ -56,6 +63,7 @@ final class Answering implements Engine.Generation {
   private final Ask ask;
   private final Engine.Listener listener;
   private final long conversation;
+  private final long promptMax;
   private final List<Integer> said = new ArrayList<>();
   private final Set<String> lostOn = new HashSet<>();
   private @Nullable Request waiting;
@@ -108,6 +116,16 @@ final class Answering implements Engine.Generation {
     this.listener = listener;
     this.said.addAll(ask.said());
     this.conversation = conversation(ask.turns());
+    this.promptMax = promptMax(ask.turns());
+  }
+
+  /** A token stands for a byte at least; templates put some words around. */
+  private static long promptMax(List<Turn> turns) {
+    long bytes = TEMPLATE_TOKENS_MAX;
+    for (Turn turn : turns) {
+      bytes += turn.content().getBytes(UTF_8).length + TURN_TOKENS_MAX;
+    }
+    return bytes;
   }
 
   /** A conversation is what it began with. */
@@ -192,7 +210,13 @@ final class Answering implements Engine.Generation {
       return;
     }
     switch (message) {
-      case FromNode.Started started -> from.prompt = started.prompt();
+      case FromNode.Started started -> {
+        if (started.prompt() > promptMax) {
+          grid.misbehaved(from.member, "it counts more tokens than the prompt can have");
+          return;
+        }
+        from.prompt = started.prompt();
+      }
       case FromNode.Text text -> text(from, text);
       case FromNode.Ended ended -> ended(from, ended);
       case FromNode.Failed failed -> failed(from, failed);
@@ -258,11 +282,14 @@ final class Answering implements Engine.Generation {
     grid.answered(from.member, ended.count() - from.from);
     if (from.firstAt == 0) {
       listener.by(from.member.address());
-      listener.started(from.prompt);
+    }
+    if (promptTokens < 0) {
+      promptTokens = from.prompt;
+      listener.started(promptTokens);
     }
     grid.ended(this);
     group.dispatcher().finished(from.slot, true);
-    listener.ended(ended.reason(), promptTokens < 0 ? ended.prompt() : promptTokens, ended.count());
+    listener.ended(ended.reason(), promptTokens, ended.count());
   }
 
   private void failed(Leg from, FromNode.Failed failed) {

@@ -1,6 +1,9 @@
 package dev.gridtie.grid.link;
 
-/** Names and bounds of the protocol, which is JSON text frames over a WebSocket (RFC 6455). */
+/**
+ * Names and bounds of the protocol: JSON messages, each on a line of its own, in text frames of a
+ * WebSocket (RFC 6455).
+ */
 public final class Protocol {
   /** Both sides say it first; another one is refused. */
   public static final int VERSION = 1;
@@ -13,6 +16,12 @@ public final class Protocol {
 
   /** The largest message from a node: a piece of text, or an embedding. */
   public static final int FROM_NODE_BYTES_MAX = 256 * 1024;
+
+  /** A node puts several messages into a frame, a line each, up to about so many characters. */
+  public static final int FRAME_CHARS_USUAL = 32 * 1024;
+
+  /** For so long a node gathers them. */
+  public static final int GATHER_MS = 4;
 
   /** The largest message from a gateway: a request's whole conversation, escaped. */
   public static final int FROM_GATEWAY_BYTES_MAX = 8 * 1024 * 1024;

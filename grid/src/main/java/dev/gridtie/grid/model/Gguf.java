@@ -52,6 +52,8 @@ public final class Gguf {
       Gguf gguf = new Gguf();
       gguf.read(new Bytes(channel));
       return gguf;
+    } catch (ArithmeticException e) {
+      throw new IOException("a tensor of the file is larger than any", e);
     }
   }
 

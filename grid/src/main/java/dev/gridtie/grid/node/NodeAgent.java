@@ -367,7 +367,8 @@ public final class NodeAgent implements AutoCloseable {
                   fit.contextTokens(),
                   config.caps().cores(),
                   config.log(),
-                  config.under()));
+                  config.under(),
+                  config.caps().pace()));
       build = Engine.BUILD;
     }
     try {
@@ -377,7 +378,8 @@ public final class NodeAgent implements AutoCloseable {
               fit.variant().sha256(),
               build,
               fit.contextTokens() + " tokens",
-              config.caps().cores() + " cores");
+              config.caps().cores() + " cores",
+              "pace " + config.caps().pace());
       Optional<Speed> known = speeds.find(key);
       Speed speed =
           known.isPresent()

@@ -44,9 +44,16 @@ public record NodeConfig(
    * @param diskBytes for models' files
    * @param bytesPerSecond while fetching; 0 for no limit
    * @param watts that the machine may take while it works; 0 for no limit
+   * @param pace tokens a second of each answer; 0 for no limit
    */
   public record Caps(
-      long memoryBytes, int cores, int slots, long diskBytes, long bytesPerSecond, int watts) {}
+      long memoryBytes,
+      int cores,
+      int slots,
+      long diskBytes,
+      long bytesPerSecond,
+      int watts,
+      int pace) {}
 
   /**
    * A server that the owner runs.

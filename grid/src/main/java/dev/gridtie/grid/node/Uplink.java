@@ -14,6 +14,9 @@ import io.vertx.core.http.WebSocketClientOptions;
 import io.vertx.core.http.WebSocketConnectOptions;
 import java.net.URI;
 import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 
@@ -45,6 +48,8 @@ final class Uplink implements AutoCloseable {
   private volatile boolean closed;
   private volatile boolean refused;
   private volatile long heardAt;
+  private final Queue<String> unsent = new ConcurrentLinkedQueue<>();
+  private final AtomicBoolean flushing = new AtomicBoolean();
   private int failures;
   private long connectedAt;
 
@@ -217,11 +222,41 @@ final class Uplink implements AutoCloseable {
     long unused = vertx.setTimer(Math.max(1, jittered), id -> connect());
   }
 
-  /** Sends a message; lost where there is no connection. */
+  /** Sends a message, perhaps with others that come soon after; lost without a connection. */
   void send(FromNode message) {
+    if (socket != null && welcome != null) {
+      unsent.add(Codec.write(message));
+      if (flushing.compareAndSet(false, true)) {
+        vertx.runOnContext(v -> flush());
+      }
+    }
+  }
+
+  /** Sends what has come: at once, but not more often than every few milliseconds. */
+  private void flush() {
     WebSocket to = socket;
-    if (to != null && welcome != null) {
-      write(to, message);
+    StringBuilder frame = new StringBuilder();
+    for (String each = unsent.poll(); each != null; each = unsent.poll()) {
+      if (to == null) {
+        continue; // nobody hears it any more
+      }
+      if (frame.length() > 0 && frame.length() + each.length() > Protocol.FRAME_CHARS_USUAL) {
+        var unused = to.writeTextMessage(frame.toString());
+        frame.setLength(0);
+      }
+      if (frame.length() > 0) {
+        frame.append('\n');
+      }
+      frame.append(each);
+    }
+    if (to != null && frame.length() > 0) {
+      var unused = to.writeTextMessage(frame.toString());
+      long again = vertx.setTimer(Protocol.GATHER_MS, id -> flush());
+    } else {
+      flushing.set(false);
+      if (!unsent.isEmpty() && flushing.compareAndSet(false, true)) {
+        vertx.runOnContext(v -> flush());
+      }
     }
   }
 
