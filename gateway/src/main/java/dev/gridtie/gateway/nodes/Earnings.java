@@ -146,7 +146,11 @@ public final class Earnings implements AutoCloseable {
     long tokens = 0;
     String batch = Ids.derived("batch " + works.getFirst().id());
     for (WorkDone work : works) {
-      PayFormula.Energy energy = new PayFormula.Energy(work.joules(), flopPerKwh);
+      // What a stranger says of its own electricity is worth nothing.
+      PayFormula.Energy energy =
+          work.vouched()
+              ? new PayFormula.Energy(work.joules(), flopPerKwh)
+              : PayFormula.Energy.UNKNOWN;
       BigInteger worth =
           PayFormula.pay(
               work.manifest(), work.quantization(), work.work(), work.reliabilityPpm(), energy);

@@ -12,6 +12,7 @@ import dev.gridtie.grid.model.Manifest;
 import dev.gridtie.grid.model.Variant;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -78,10 +79,11 @@ public final class Grid {
       models = List.copyOf(models);
     }
 
-    /** What the nodes of a pool are asked to serve: its own models, and everybody's. */
+    /** What the nodes of a pool are asked to serve: its own models first, and everybody's. */
     List<FromGateway.Offer.Wanted> wantedOf(String pool) {
       return models.stream()
           .filter(m -> m.pool().isEmpty() || m.pool().equals(pool))
+          .sorted(Comparator.comparing((Offered m) -> m.pool().isEmpty()))
           .map(Offered::wanted)
           .toList();
     }

@@ -31,7 +31,7 @@ public record Speed(int prefillTps, int decodeTps) {
       throws IOException, InterruptedException {
     String prompt = WORDS.repeat(Math.clamp(contextTokens / 4 / 10, 1, 40));
     Timing timing = new Timing(nanos);
-    Sampling wild = new Sampling(5, 0, 1, 0, 1, List.of()); // seldom ends by itself
+    Sampling wild = new Sampling(2, 0, 1, 0, 1, List.of()); // seldom ends by itself
     try {
       int max = Math.clamp(contextTokens / 8, 4, DECODE_TOKENS);
       Engine.Generation unused =

@@ -17,7 +17,7 @@ import java.math.BigInteger;
  * precision   1.00 for 16 bits to 0.50 for 2: finer weights are the better answer
  * holding     1.00 to 1.50: a mixture of experts is held whole and computes a part
  * reliability 0.50 to 1.00: the part of its answers that the node brought to their end
- * bonus       what electricity cost beyond what was earned, up to half as much again
+ * bonus       what electricity cost beyond what was earned, up to five times that
  * </pre>
  *
  * <p>Each factor is in parts per million, and each product is rounded down. Examples are in
@@ -31,7 +31,7 @@ public final class PayFormula {
   private static final BigInteger JOULES_PER_KWH = BigInteger.valueOf(3_600_000);
 
   /** The most that the energy bonus adds, in parts per million of what was earned without. */
-  private static final int BONUS_PPM_MAX = 500_000;
+  private static final int BONUS_PPM_MAX = 5_000_000;
 
   /** A node that has just come is believed to be this reliable. */
   public static final int RELIABILITY_PPM_NEW = 900_000;

@@ -1,0 +1,550 @@
+package dev.gridtie.app;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.gridtie.base.Hex;
+import dev.gridtie.base.Json;
+import dev.gridtie.gateway.account.ApiKey;
+import dev.gridtie.gateway.account.KeyLimits;
+import dev.gridtie.gateway.account.KeyStore;
+import dev.gridtie.grid.link.Codec;
+import dev.gridtie.grid.link.Identity;
+import dev.gridtie.grid.link.Message.FromGateway;
+import dev.gridtie.grid.link.Message.FromNode;
+import dev.gridtie.grid.link.Protocol;
+import dev.gridtie.ledger.Verifier;
+import dev.gridtie.x402.evm.EvmKey;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.WebSocket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** A gateway and nodes as processes of their own, as their owners start them. */
+class GridIT {
+  @TempDir static Path directory;
+  private static TestGateway world;
+  private static int homes;
+  private Gateway gateway;
+
+  @BeforeAll
+  static void start() throws Exception {
+    world = new TestGateway(directory.resolve("world"));
+  }
+
+  @AfterAll
+  static void stop() {
+    world.close();
+  }
+
+  @AfterEach
+  void endAll() throws Exception {
+    Spawned.endAll();
+    if (gateway != null) {
+      gateway.close();
+    }
+    world.requireSound();
+  }
+
+  private static GatewayConfig.GridModel model(String id, String pool, Map<String, String> files) {
+    return new GatewayConfig.GridModel(id, files, null, pool, 512, null, "1", "4", 100);
+  }
+
+  private static String tiny(String kind) {
+    return TestGateway.ROOT.resolve("models/tiny/gridtie-tiny-" + kind + ".gguf").toString();
+  }
+
+  private void startGateway(GatewayConfig.GridModel... models) throws Exception {
+    gateway =
+        world.start(
+            world
+                .config(0, List.of())
+                .withGrid(new GatewayConfig.GridSettings(false, null, List.of(models))));
+  }
+
+  private static Path newHome() {
+    return directory.resolve("node" + homes++);
+  }
+
+  private static Spawned node(Path home, String... more) throws Exception {
+    List<String> command = new ArrayList<>(Spawned.java());
+    command.addAll(
+        List.of(
+            "node", "--home", home.toString(), "--cores", "1", "--memory", "1", "--slots", "4"));
+    command.addAll(List.of(more));
+    Files.createDirectories(home);
+    return Spawned.start(command, home.resolve("node.log"));
+  }
+
+  private static Spawned join(Path home, String... more) throws Exception {
+    List<String> all = new ArrayList<>(List.of("--join", world.url.toString(), "--when", "always"));
+    all.addAll(List.of(more));
+    return node(home, all.toArray(String[]::new));
+  }
+
+  private static List<String> command(String... more) {
+    List<String> command = new ArrayList<>(Spawned.java());
+    command.addAll(List.of(more));
+    command.addAll(List.of("--home", world.home.path().toString()));
+    return command;
+  }
+
+  private static String key(String name, KeyLimits limits) throws Exception {
+    try (KeyStore keys = KeyStore.open(world.home.ledger())) {
+      ApiKey.Fresh fresh = ApiKey.create(name + homes, limits, Instant.now(), new SecureRandom());
+      assertThat(keys.add(fresh.key())).isTrue();
+      return fresh.secret().reveal();
+    }
+  }
+
+  private static List<JsonNode> nodes() throws Exception {
+    List<JsonNode> all = new ArrayList<>();
+    TestGateway.json(world.get("/v1/grid/nodes")).path("data").forEach(all::add);
+    return all;
+  }
+
+  private static long ready() throws Exception {
+    return nodes().stream().filter(n -> n.path("status").asString().equals("ready")).count();
+  }
+
+  private static ObjectNode question(String model, String words, long seed) {
+    ObjectNode json = Json.object();
+    json.put("model", model);
+    json.putArray("messages").addObject().put("role", "user").put("content", words);
+    return json.put("temperature", 1.2).put("seed", seed).put("max_tokens", 200);
+  }
+
+  private static HttpResponse<String> ask(String key, ObjectNode body) throws Exception {
+    return world.post(Json.writeBytes(body), Map.of("Authorization", "Bearer " + key));
+  }
+
+  private static String said(HttpResponse<String> answer) throws Exception {
+    assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+    return TestGateway.json(answer)
+        .path("choices")
+        .path(0)
+        .path("message")
+        .path("content")
+        .asString();
+  }
+
+  @Test
+  void aNodeThatIsKilledInTheMiddleOfAnAnswerIsReplacedAndTheClientSeesOneStream()
+      throws Exception {
+    startGateway(model("gridtie/tiny", null, Map.of("F16", tiny("F16"))));
+    Map<Path, Spawned> running = new java.util.HashMap<>();
+    for (int i = 0; i < 2; i++) {
+      Path home = newHome();
+      running.put(home, join(home, "--pace", "20"));
+    }
+    TestGateway.eventually("both answer", () -> ready() == 2);
+    String key = key("buyer", KeyLimits.NONE);
+    ObjectNode body = question("gridtie/tiny", "What is a receipt?", 5).put("max_tokens", 60);
+    Instant began = Instant.now();
+    HttpResponse<String> calm = ask(key, body);
+    String expected = said(calm);
+    assertThat(calm.headers().firstValue("X-Gridtie-Quantization")).contains("f16");
+
+    HttpResponse<java.io.InputStream> stream =
+        world.http.send(
+            world
+                .request(Json.writeBytes(body.put("stream", true)))
+                .setHeader("Authorization", "Bearer " + key)
+                .build(),
+            HttpResponse.BodyHandlers.ofInputStream());
+    String first = stream.headers().firstValue("X-Gridtie-Node").orElseThrow();
+    StringBuilder text = new StringBuilder();
+    boolean killed = false;
+    boolean done = false;
+    try (BufferedReader in =
+        new BufferedReader(new InputStreamReader(stream.body(), StandardCharsets.UTF_8))) {
+      for (String line = in.readLine(); line != null; line = in.readLine()) {
+        done |= line.equals("data: [DONE]");
+        if (line.startsWith("data: {")) {
+          JsonNode event = Json.parse(line.substring(6).getBytes(StandardCharsets.UTF_8));
+          text.append(event.path("choices").path(0).path("delta").path("content").asString(""));
+        }
+        if (text.length() > 15 && !killed) {
+          killed = true;
+          for (var each : running.entrySet()) {
+            if (Files.readString(each.getKey().resolve("node.log")).contains(first)) {
+              each.getValue().process().toHandle().destroyForcibly();
+            }
+          }
+        }
+      }
+    }
+    assertThat(killed).isTrue();
+    assertThat(done).as("the stream came to its end").isTrue();
+    assertThat(text.toString()).isEqualTo(expected);
+    TestGateway.eventually(
+        "both are paid for their part",
+        () ->
+            Verifier.read(
+                world.home.ledger(),
+                c -> {
+                  try (var select = c.createStatement();
+                      var row = select.executeQuery("SELECT count(DISTINCT node) FROM grid_work")) {
+                    return row.next() && row.getInt(1) == 2;
+                  }
+                }));
+    assertThat(TestGateway.json(world.get("/v1/grid/stats")).path("lost").asInt()).isZero();
+  }
+
+  @Test
+  void aPoolsNodesAnswerItsKeysAloneAndNobodyElseKnowsOfItsModels() throws Exception {
+    startGateway(
+        model("gridtie/tiny", null, Map.of("Q4_0", tiny("Q4_0"))),
+        model("clinic/tiny", "clinic", Map.of("F16", tiny("F16"))));
+    Spawned.run(0, command("pool", "create", "clinic", "--shared"));
+    String invitation =
+        Spawned.run(
+                0,
+                command(
+                    "pool", "invite", "clinic", "--label", "ward 3", "--url", world.url.toString()))
+            .strip()
+            .lines()
+            .reduce((a, b) -> b)
+            .orElseThrow();
+    Path member = newHome();
+    Spawned inside = node(member, "--invitation", invitation, "--when", "always", "--region", "eu");
+    Spawned outside = join(newHome());
+    TestGateway.eventually("both answer", () -> ready() == 2);
+
+    // Whoever has the same invitation is not let in with it.
+    Spawned thief = node(newHome(), "--invitation", invitation, "--when", "always");
+    assertThat(thief.process().waitFor(60, TimeUnit.SECONDS)).isTrue();
+    assertThat(Files.readString(thief.log())).contains("is another node's");
+
+    String pooled = key("doctor", KeyLimits.NONE.within("clinic").paidFrom("pool:clinic"));
+    String open = key("stranger", KeyLimits.NONE);
+    HttpResponse<String> seen = world.get("/v1/models");
+    assertThat(seen.body()).contains("gridtie/tiny").doesNotContain("clinic");
+    HttpResponse<String> strangers = ask(open, question("clinic/tiny", "Who are you?", 1));
+    assertThat(TestGateway.code(strangers)).isEqualTo("model_not_found");
+    HttpResponse<String> forbidden = ask(pooled, question("clinic/tiny", "Who are you?", 1));
+    assertThat(forbidden.statusCode()).as("no credits yet, and no rate").isEqualTo(402);
+
+    String unbilled = key("nurse", KeyLimits.NONE.within("clinic"));
+    HttpResponse<String> members = ask(unbilled, question("clinic/tiny", "Who are you?", 1));
+    assertThat(said(members)).isNotEmpty();
+    String node = members.headers().firstValue("X-Gridtie-Node").orElseThrow();
+    assertThat(Files.readString(member.resolve("node.log"))).contains(node);
+    // The pool's node took the first model that is wanted: its own pool's and everybody's are
+    // offered.
+    HttpResponse<String> escapes = ask(unbilled, question("gridtie/tiny", "Who are you?", 1));
+    assertThat(escapes.statusCode()).as("no fallback outside of the pool").isEqualTo(404);
+    ObjectNode far = question("clinic/tiny", "Who are you?", 1);
+    far.putObject("provider").putArray("regions").add("us");
+    assertThat(TestGateway.code(ask(unbilled, far))).isEqualTo("no_endpoint");
+    far.putObject("provider").putArray("regions").add("eu");
+    assertThat(ask(unbilled, far).statusCode()).isEqualTo(200);
+    ObjectNode fine = question("gridtie/tiny", "Who are you?", 1);
+    fine.putObject("provider").put("min_quantization", "q8_0");
+    assertThat(TestGateway.code(ask(open, fine))).isEqualTo("no_endpoint");
+
+    Spawned.run(0, command("pool", "revoke", "clinic", "ward 3"));
+    TestGateway.eventually("the node is let go", () -> ready() == 1);
+    assertThat(inside.process().waitFor(60, TimeUnit.SECONDS)).isTrue();
+    assertThat(outside.process().isAlive()).isTrue();
+    String statement = Spawned.run(0, command("pool", "statement", "clinic"));
+    assertThat(statement).contains(node).contains("ward 3").contains("shared balance");
+  }
+
+  @Test
+  void aFileThatTheGatewayHasNotComesFromAnotherNode() throws Exception {
+    Path manifest = directory.resolve("tiny.json");
+    String text =
+        Spawned.run(
+            0,
+            List.of(
+                Spawned.java().getFirst(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName(),
+                "model",
+                "manifest",
+                "--id",
+                "gridtie/tiny",
+                "F16=" + tiny("F16")));
+    Files.writeString(manifest, text.substring(text.indexOf('{')));
+    startGateway(
+        new GatewayConfig.GridModel(
+            "gridtie/tiny", null, manifest.toString(), null, 512, null, "1", "4", 100));
+    String sha =
+        Json.parse(Files.readAllBytes(manifest)).path("variants").path(0).path("sha256").asString();
+    Path first = newHome();
+    Files.createDirectories(first.resolve("models"));
+    Files.copy(Path.of(tiny("F16")), first.resolve("models/" + sha + ".gguf"));
+    Spawned unused = join(first);
+    TestGateway.eventually("the first answers", () -> ready() == 1);
+    Path second = newHome();
+    Spawned unused2 = join(second);
+    TestGateway.eventually("the second answers", () -> ready() == 2);
+    assertThat(second.resolve("models/" + sha + ".gguf"))
+        .hasSameBinaryContentAs(Path.of(tiny("F16")));
+    assertThat(TestGateway.json(world.get("/v1/grid/stats")).path("bytes_passed_on").asLong())
+        .isEqualTo(Files.size(Path.of(tiny("F16"))));
+    HttpResponse<String> stranger =
+        world.http.send(
+            HttpRequest.newBuilder(world.url.resolve("/v1/grid/files/" + sha))
+                .header("Range", "bytes=0-10")
+                .build(),
+            HttpResponse.BodyHandlers.ofString());
+    assertThat(stranger.statusCode()).isEqualTo(404);
+  }
+
+  private static long enginePid(Path home) throws Exception {
+    return Json.parse(Files.readAllBytes(home.resolve("node.json"))).path("enginePid").asLong();
+  }
+
+  @Test
+  void theOwnerHasTheMachineBackAsSoonAsTheyUseIt() throws Exception {
+    startGateway(model("gridtie/tiny", null, Map.of("Q8_0", tiny("Q8_0"))));
+    Path home = newHome();
+    Spawned unused =
+        node(
+            home, "--join", world.url.toString(), "--when", "idle", "--quiet", "1", "--busy", "60");
+    TestGateway.eventually("it answers", () -> ready() == 1);
+    TestGateway.eventually("its status says so", () -> enginePid(home) > 0);
+    long engine = enginePid(home);
+    assertThat(ProcessHandle.of(engine)).isPresent();
+    Process hog = new ProcessBuilder("sh", "-c", "while :; do :; done").start();
+    long began = System.nanoTime();
+    try {
+      TestGateway.eventually(
+          "the engine has ended",
+          () -> ProcessHandle.of(engine).filter(ProcessHandle::isAlive).isEmpty());
+      System.out.printf("given back after %d ms%n", (System.nanoTime() - began) / 1_000_000);
+      TestGateway.eventually("the gateway knows", () -> ready() == 0);
+    } finally {
+      hog.destroyForcibly();
+    }
+    TestGateway.eventually("it contributes again", () -> ready() == 1);
+  }
+
+  @Test
+  void aServerOfTheOwnersAnswersInsteadOfOurEngine() throws Exception {
+    startGateway(model("gridtie/tiny", null, Map.of("Q8_0", tiny("Q8_0"))));
+    try (Gateway other =
+        Gateway.start(
+            world.config(0, List.of(free("their-model"))),
+            new Home(directory.resolve("other")),
+            new Install(TestGateway.ROOT))) {
+      Spawned unused =
+          join(
+              newHome(),
+              "--server",
+              "http://127.0.0.1:" + other.port() + "/v1",
+              "--server-model",
+              "their-model",
+              "--serves",
+              "gridtie/tiny@Q8_0");
+      TestGateway.eventually("it answers", () -> ready() == 1);
+      HttpResponse<String> answer =
+          ask(
+              key("buyer", KeyLimits.NONE),
+              question("gridtie/tiny", "What is a receipt?", 5).put("temperature", 0));
+      assertThat(said(answer)).contains("signed record");
+      JsonNode listed = TestGateway.json(world.get("/v1/grid/models")).path("data").path(0);
+      assertThat(listed.path("can_go_on").asBoolean()).isFalse();
+    }
+  }
+
+  private static GatewayConfig.Model free(String id) {
+    return new GatewayConfig.Model(
+        id, "models/tiny/gridtie-tiny-Q8_0.gguf", null, "Q8_0", "0", "0", 512, 200, 4, 1);
+  }
+
+  // Hostile nodes
+
+  /** A client that speaks the protocol, or does not. */
+  private static final class Raw implements WebSocket.Listener {
+    final BlockingQueue<String> frames = new LinkedBlockingQueue<>();
+    final CompletableFuture<Integer> closed = new CompletableFuture<>();
+    private final StringBuilder partial = new StringBuilder();
+    WebSocket socket;
+
+    static Raw open(HttpClient http) {
+      Raw raw = new Raw();
+      URI url = URI.create(world.url.toString().replace("http", "ws") + Protocol.PATH);
+      raw.socket = http.newWebSocketBuilder().buildAsync(url, raw).join();
+      return raw;
+    }
+
+    @Override
+    public CompletionStage<?> onText(WebSocket from, CharSequence data, boolean last) {
+      partial.append(data);
+      if (last) {
+        frames.add(partial.toString());
+        partial.setLength(0);
+      }
+      from.request(1);
+      return null;
+    }
+
+    @Override
+    public CompletionStage<?> onClose(WebSocket from, int status, String reason) {
+      closed.complete(status);
+      return null;
+    }
+
+    @Override
+    public void onError(WebSocket from, Throwable error) {
+      closed.complete(-1);
+    }
+
+    FromGateway next() throws Exception {
+      String frame = frames.poll(10, TimeUnit.SECONDS);
+      assertThat(frame).isNotNull();
+      return Codec.fromGateway(frame);
+    }
+
+    void send(String text) {
+      try {
+        socket.sendText(text, true).get(5, TimeUnit.SECONDS);
+      } catch (Exception e) {
+        // Cut off already.
+      }
+    }
+
+    boolean isCutOff() throws Exception {
+      return closed.get(20, TimeUnit.SECONDS) != null;
+    }
+
+    FromNode.Hello hello(EvmKey key, FromGateway.Challenge challenge) {
+      byte[] digest =
+          Identity.statement(challenge.gateway(), challenge.nonce(), key.address().lower(), "");
+      return new FromNode.Hello(
+          Protocol.VERSION,
+          key.address().lower(),
+          Hex.encode(key.sign(digest)),
+          "raw",
+          "",
+          "",
+          "none",
+          1L << 30,
+          1L << 30,
+          4,
+          10);
+    }
+
+    FromNode.Hello joined(EvmKey key) throws Exception {
+      FromNode.Hello hello = hello(key, (FromGateway.Challenge) next());
+      send(Codec.write(hello));
+      assertThat(next()).isInstanceOf(FromGateway.Welcome.class);
+      return hello;
+    }
+  }
+
+  @Test
+  void whoeverBreaksTheRulesIsCutOffAndTheGatewayGoesOn() throws Exception {
+    startGateway(
+        model("gridtie/tiny", null, Map.of("Q8_0", tiny("Q8_0"))),
+        model("clinic/tiny", "clinic", Map.of("F16", tiny("F16"))));
+    try (HttpClient http = HttpClient.newHttpClient()) {
+      EvmKey mine = EvmKey.random(new SecureRandom());
+      EvmKey another = EvmKey.random(new SecureRandom());
+
+      Raw garbage = Raw.open(http);
+      garbage.send("hello?");
+      assertThat(garbage.isCutOff()).isTrue();
+
+      Raw binary = Raw.open(http);
+      binary.socket.sendBinary(java.nio.ByteBuffer.wrap(new byte[10]), true).join();
+      assertThat(binary.isCutOff()).isTrue();
+
+      Raw giant = Raw.open(http);
+      giant.send("x".repeat(Protocol.FROM_NODE_BYTES_MAX + 10));
+      assertThat(giant.isCutOff()).isTrue();
+
+      Raw early = Raw.open(http);
+      early.send(Codec.write(new FromNode.Status(true, "", 0, 1)));
+      assertThat(early.isCutOff()).isTrue();
+
+      Raw forged = Raw.open(http);
+      FromNode.Hello hers = forged.hello(another, (FromGateway.Challenge) forged.next());
+      FromNode.Hello forgedHello =
+          new FromNode.Hello(
+              1, mine.address().lower(), hers.signature(), "", "", "", "", 1, 1, 1, 1);
+      forged.send(Codec.write(forgedHello));
+      assertThat(forged.next()).isInstanceOf(FromGateway.Refused.class);
+      assertThat(forged.isCutOff()).isTrue();
+
+      Raw honest = Raw.open(http);
+      FromNode.Hello said = honest.joined(mine);
+      FromGateway.Offer offer = (FromGateway.Offer) honest.next();
+      assertThat(offer.models()).as("a pool's manifests are its own").hasSize(1);
+      assertThat(offer.models().getFirst().manifest().id()).isEqualTo("gridtie/tiny");
+
+      Raw replayed = Raw.open(http);
+      assertThat(replayed.next()).isInstanceOf(FromGateway.Challenge.class);
+      replayed.send(Codec.write(said));
+      assertThat(replayed.next()).isInstanceOf(FromGateway.Refused.class);
+      assertThat(replayed.isCutOff()).isTrue();
+      assertThat(honest.closed).isNotDone();
+
+      Raw strange = Raw.open(http);
+      FromNode.Hello unused = strange.joined(another);
+      strange.send(
+          Codec.write(
+              new FromNode.Serving("0".repeat(64), "1".repeat(64), "b", true, 1, 100, 1, 1)));
+      assertThat(strange.isCutOff()).isTrue();
+
+      Raw flood = Raw.open(http);
+      FromNode.Hello unused2 = flood.joined(another);
+      String many = (Codec.write(new FromNode.Pong(1)) + "\n").repeat(5_000).strip();
+      for (int i = 0; i < 40 && !flood.closed.isDone(); i++) {
+        flood.send(many);
+      }
+      assertThat(flood.isCutOff()).isTrue();
+
+      // What it says of jobs that are not its own, nobody hears.
+      for (long job = 0; job < 50; job++) {
+        honest.send(Codec.write(new FromNode.Text(job, "lies", List.of(1), 1)));
+      }
+      assertThat(honest.closed).isNotDone();
+      assertThat(world.get("/v1/grid/stats").statusCode()).isEqualTo(200);
+      assertThat(ready()).isZero();
+    }
+  }
+
+  @Test
+  void webPagesCannotJoin() {
+    try (HttpClient http = HttpClient.newHttpClient()) {
+      startGateway(model("gridtie/tiny", null, Map.of("Q8_0", tiny("Q8_0"))));
+      URI url = URI.create(world.url.toString().replace("http", "ws") + Protocol.PATH);
+      CompletableFuture<WebSocket> opening =
+          http.newWebSocketBuilder()
+              .header("Origin", "https://evil.example")
+              .connectTimeout(Duration.ofSeconds(5))
+              .buildAsync(url, new Raw());
+      assertThat(opening).failsWithin(Duration.ofSeconds(10));
+    } catch (Exception e) {
+      throw new AssertionError(e);
+    }
+  }
+}
