@@ -162,10 +162,14 @@ class GridIT {
     }
     TestGateway.eventually("both answer", () -> ready() == 2);
     String key = key("buyer", KeyLimits.NONE);
-    ObjectNode body = question("gridtie/tiny", "What is a receipt?", 5).put("max_tokens", 60);
+    ObjectNode body =
+        question("gridtie/tiny", "What is the ledger?", 5)
+            .put("temperature", 2)
+            .put("max_tokens", 80);
     Instant began = Instant.now();
     HttpResponse<String> calm = ask(key, body);
     String expected = said(calm);
+    assertThat(expected).as("long enough to be interrupted").hasSizeGreaterThan(150);
     assertThat(calm.headers().firstValue("X-Gridtie-Quantization")).contains("f16");
 
     HttpResponse<java.io.InputStream> stream =
