@@ -26,7 +26,12 @@ import picocli.CommandLine.Option;
     name = "bench",
     mixinStandardHelpOptions = true,
     description = "Measures this program on this machine.",
-    subcommands = {BenchCommand.Edge.class, BenchCommand.OfLedger.class, BenchGridCommand.class})
+    subcommands = {
+      BenchCommand.Edge.class,
+      BenchCommand.OfLedger.class,
+      BenchGridCommand.class,
+      BenchOwnerCommand.class
+    })
 final class BenchCommand {
   /** {@code gridtie bench ledger}. */
   @Command(

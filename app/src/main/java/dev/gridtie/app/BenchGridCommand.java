@@ -160,6 +160,7 @@ final class BenchGridCommand implements Callable<Integer> {
             outage,
             up,
             pace,
+            "always",
             seed);
     GridTrial trial = new GridTrial(plan, where, BenchGridCommand::say);
     Thread cleaner = new Thread(trial::close);

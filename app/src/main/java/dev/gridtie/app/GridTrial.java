@@ -32,6 +32,7 @@ import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -78,6 +79,7 @@ final class GridTrial implements AutoCloseable {
    * @param network each node's, as tc-netem has it; empty for no networks of their own
    * @param outageSeconds the middle length of a trouble
    * @param upPercent of the time that each node is to be well
+   * @param when nodes contribute: always, or idle
    * @param pace of engines, tokens a second of each answer; 0 for as fast as they are
    */
   record Plan(
@@ -90,6 +92,7 @@ final class GridTrial implements AutoCloseable {
       double outageSeconds,
       int upPercent,
       int pace,
+      String when,
       long seed) {}
 
   private final Plan plan;
@@ -132,7 +135,9 @@ final class GridTrial implements AutoCloseable {
               "--join",
               gateway.toString(),
               "--when",
-              "always",
+              plan.when(),
+              "--quiet",
+              "1",
               "--cores",
               "1",
               "--slots",
@@ -230,14 +235,18 @@ final class GridTrial implements AutoCloseable {
       node.start();
       parts.push(node::kill);
     }
+    awaitReady(plan.nodes());
+    say.accept(plan.nodes() + " nodes answer");
+  }
+
+  private void awaitReady(int many) throws IOException, InterruptedException {
     long deadline = System.nanoTime() + NODES_SECONDS_MAX * 1_000_000_000L;
-    while (ready() < plan.nodes()) {
+    while (ready() < many) {
       if (System.nanoTime() > deadline) {
-        throw new IOException(ready() + " of " + plan.nodes() + " nodes answer; see " + folder);
+        throw new IOException(ready() + " of " + many + " nodes answer; see " + folder);
       }
       Thread.sleep(200);
     }
-    say.accept(plan.nodes() + " nodes answer");
   }
 
   private void networks() throws IOException, InterruptedException {
@@ -351,6 +360,28 @@ final class GridTrial implements AutoCloseable {
       }
       Thread.sleep(50);
     }
+  }
+
+  /** The first node, as its owner starts and stops it. */
+  void stopFirst() throws InterruptedException {
+    nodes.getFirst().kill();
+    for (int i = 0;
+        i < 100 && nodes.getFirst().tree().stream().anyMatch(ProcessHandle::isAlive);
+        i++) {
+      Thread.sleep(50);
+    }
+  }
+
+  void startFirst() throws Exception {
+    nodes.getFirst().start();
+    awaitReady(1);
+  }
+
+  /** The engine's process of the first node; empty while it rests. */
+  Optional<ProcessHandle> firstEngine() {
+    return nodes.getFirst().tree().stream()
+        .filter(p -> p.info().commandLine().orElse("").contains("EngineChild"))
+        .findFirst();
   }
 
   private JsonNode page(String path) throws IOException, InterruptedException {

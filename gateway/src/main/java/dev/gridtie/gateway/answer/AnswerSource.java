@@ -26,6 +26,13 @@ public interface AnswerSource {
   /** Whether it would answer now. */
   boolean isReady();
 
+  /**
+   * What it can do beside others of the grid, in tokens a second; 0 for a source that is not of it.
+   */
+  default long capacity() {
+    return 0;
+  }
+
   /** An answer being given. */
   interface Running {
     /** Nothing runs. */

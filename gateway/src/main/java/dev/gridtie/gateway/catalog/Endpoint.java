@@ -113,6 +113,11 @@ public record Endpoint(
     return dialect.isEmpty();
   }
 
+  /** What it can do beside other endpoints of the grid; 0 where it is none of them. */
+  public long capacity() {
+    return channels.stream().mapToLong(c -> c.source().capacity()).sum();
+  }
+
   /** Whether any way to it would answer now. */
   public boolean isReady() {
     return channels.stream().anyMatch(c -> c.source().isReady());

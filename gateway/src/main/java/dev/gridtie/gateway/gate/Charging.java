@@ -142,22 +142,24 @@ final class Charging {
    * What of an answer was delivered: all of it, or its first tokens.
    *
    * @param text what was said; of bytes that passed untouched, those bytes
+   * @param node of the grid that began it; empty where none did
    */
-  record Delivered(boolean whole, Usage usage, String finish, String text, Leg leg) {
+  record Delivered(boolean whole, Usage usage, String finish, String text, Leg leg, String node) {
     static Delivered of(Ticket ticket, Order order) throws InterruptedException {
       long delivered = ticket.deliveredTokens();
       Leg leg = ticket.servedBy().orElse(order.plan().first());
       Answer.End end = ticket.answer.awaitEnd();
+      String node = ticket.answer.beginning().node();
       if (end instanceof Answer.End.Whole all
           && !all.ending().cancelled()
           && (ticket.wholeDelivered()
               || (delivered > 0 && delivered >= all.ending().usage().output()))) {
         String finish = all.ending().finish() == FinishReason.LENGTH ? "length" : "stop";
         Usage counted = all.ending().usage();
-        return new Delivered(true, counted, finish, ticket.answer.text(Long.MAX_VALUE), leg);
+        return new Delivered(true, counted, finish, ticket.answer.text(Long.MAX_VALUE), leg, node);
       }
       if (delivered == 0) {
-        return new Delivered(false, Usage.NONE, "cut", "", leg);
+        return new Delivered(false, Usage.NONE, "cut", "", leg, node);
       }
       long input =
           switch (end) {
@@ -166,7 +168,7 @@ final class Charging {
           };
       long prompt = input > 0 ? input : uncounted(leg, order);
       Usage usage = new Usage(prompt, 0, 0, delivered, 0);
-      return new Delivered(false, usage, "cut", ticket.answer.text(delivered), leg);
+      return new Delivered(false, usage, "cut", ticket.answer.text(delivered), leg, node);
     }
 
     /** A prompt's tokens where the source did not get to say: counted by us, or estimated. */
@@ -303,6 +305,9 @@ final class Charging {
     model.put("endpoint", endpoint.id());
     model.put("build", endpoint.build());
     model.put("quantization", endpoint.quantization());
+    if (!delivered.node().isEmpty()) {
+      model.put("node", delivered.node());
+    }
     model.put("seed", Long.toString(p.seed()));
     ObjectNode usage = r.putObject("usage");
     usage.put("promptTokens", delivered.usage().input());

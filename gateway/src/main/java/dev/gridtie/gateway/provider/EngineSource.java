@@ -110,6 +110,11 @@ public final class EngineSource implements AnswerSource {
     return engine.isReady();
   }
 
+  @Override
+  public long capacity() {
+    return engine.capacity();
+  }
+
   /** What an engine understands of a request. */
   private record EngineRequest(List<Turn> turns, Sampling sampling) {
     static Outcome<EngineRequest> of(ChatRequest request, long seed) {

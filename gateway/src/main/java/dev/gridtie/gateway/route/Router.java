@@ -179,11 +179,12 @@ public final class Router {
     if (well.size() < 2) {
       return byPrice;
     }
-    double all = well.stream().mapToDouble(Router::weight).sum();
+    double grid = well.stream().mapToDouble(Endpoint::capacity).sum();
+    double all = well.stream().mapToDouble(e -> weight(e, grid)).sum();
     double drawn = random.nextDouble() * all;
     Endpoint first = well.getLast();
     for (Endpoint endpoint : well) {
-      drawn -= weight(endpoint);
+      drawn -= weight(endpoint, grid);
       if (drawn < 0) {
         first = endpoint;
         break;
@@ -195,9 +196,16 @@ public final class Router {
     return ranked;
   }
 
-  private static double weight(Endpoint e) {
+  /**
+   * The grid counts as one provider: its endpoints share its weight by what they can do.
+   *
+   * @param grid what all of them together can
+   */
+  private static double weight(Endpoint e, double grid) {
     double price = price(e);
-    return 1 / Math.max(price * price, Double.MIN_NORMAL);
+    long capacity = e.capacity();
+    double share = capacity == 0 ? 1 : capacity / grid;
+    return share / Math.max(price * price, Double.MIN_NORMAL);
   }
 
   /** For ranking alone: what a token sent and one received cost together, in pico-dollars. */

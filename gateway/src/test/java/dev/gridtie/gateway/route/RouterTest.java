@@ -4,6 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.gateway.answer.AnswerSink;
+import dev.gridtie.gateway.answer.AnswerSource;
+import dev.gridtie.gateway.answer.Job;
+import dev.gridtie.gateway.catalog.Breaker;
+import dev.gridtie.gateway.catalog.Channel;
 import dev.gridtie.gateway.catalog.DataPolicy;
 import dev.gridtie.gateway.catalog.Endpoint;
 import dev.gridtie.gateway.catalog.Feature;
@@ -12,10 +17,13 @@ import dev.gridtie.gateway.catalog.Model;
 import dev.gridtie.gateway.catalog.Prices;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
+import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
@@ -65,6 +73,89 @@ class RouterTest {
       case Outcome.Ok<Preferences> ok -> ok.value();
       case Outcome.Refused<Preferences> refused -> throw new AssertionError(refused.error());
     };
+  }
+
+  /** An endpoint of the grid. */
+  private Endpoint nodes(String id, String pool, String quantization, long capacity) {
+    AnswerSource source =
+        new AnswerSource() {
+          @Override
+          public Outcome<Integer> promptTokens(ChatRequest request) {
+            return Outcome.ok(1);
+          }
+
+          @Override
+          public Running start(Job job, AnswerSink sink) {
+            return Running.NOTHING;
+          }
+
+          @Override
+          public boolean isReady() {
+            return true;
+          }
+
+          @Override
+          public long capacity() {
+            return capacity;
+          }
+        };
+    return new Endpoint(
+        id,
+        "grid",
+        Optional.empty(),
+        Prices.of(PicoUsd.of(100), PicoUsd.of(100)),
+        Prices.FREE,
+        1000,
+        500,
+        quantization,
+        Set.of(),
+        new DataPolicy(true, false),
+        Set.of(),
+        "",
+        List.of(new Channel(id, source, new Breaker(() -> now))),
+        new Health(() -> now),
+        pool);
+  }
+
+  private String refusal(Model model, Preferences p) {
+    return switch (router.rank(model, NOTHING, p, Optional.empty())) {
+      case Outcome.Ok<List<Endpoint>> ok -> throw new AssertionError(ok.value().toString());
+      case Outcome.Refused<List<Endpoint>> refused -> refused.error().message();
+    };
+  }
+
+  @Test
+  void aPoolIsLeftByNothingAndEnteredByNobodyElse() {
+    Model model =
+        model(endpoint("hosted", 1), nodes("own", "ward", "q8_0", 5), nodes("all", "", "q8_0", 5));
+    Preferences within = Preferences.NONE.within("ward");
+    assertThat(ranked(model, NOTHING, within, Optional.of("hosted"))).containsExactly("own");
+    assertThat(ranked(model, NOTHING, Preferences.NONE, Optional.of("own")))
+        .containsExactlyInAnyOrder("hosted", "all");
+    assertThat(refusal(model, Preferences.NONE.within("other"))).contains("outside the pool");
+  }
+
+  @Test
+  void theCoarsestQuantisationIsADemand() throws Exception {
+    Model model = model(nodes("four", "", "q4_k_m", 5), nodes("eight", "", "q8_0", 5));
+    assertThat(ranked(model, NOTHING, preferences("{'min_quantization':'int8'}"), Optional.empty()))
+        .containsExactly("eight");
+    assertThat(refusal(model, preferences("{'min_quantization':'fp16'}"))).contains("fine enough");
+  }
+
+  @Test
+  void theGridIsOneProviderWhoseEndpointsShareByWhatTheyCanDo() {
+    Model model =
+        model(
+            endpoint("hosted", 100), nodes("many", "", "q8_0", 900), nodes("few", "", "q4_0", 100));
+    Map<String, Integer> drawn = new HashMap<>();
+    for (int i = 0; i < 20_000; i++) {
+      drawn.merge(
+          ranked(model, NOTHING, Preferences.NONE, Optional.empty()).getFirst(), 1, Integer::sum);
+    }
+    assertThat(drawn.get("hosted") / 20_000.0).isBetween(0.48, 0.52);
+    assertThat(drawn.get("many") / 20_000.0).isBetween(0.43, 0.47);
+    assertThat(drawn.get("few") / 20_000.0).isBetween(0.04, 0.06);
   }
 
   @Test

@@ -28,4 +28,9 @@ public interface Generator {
 
   /** Whether it would begin an answer now. */
   boolean isReady();
+
+  /** Tokens a second of all its machines together; 0 where there is but one, which is ours. */
+  default long capacity() {
+    return 0;
+  }
 }

@@ -347,7 +347,12 @@ final class Answering implements Engine.Generation {
 
   private void again() {
     if (!group.key().sampled() && said.size() > ask.said().size()) {
-      fail(EngineFailure.crashed()); // nobody can go on from what another's sampler has said
+      fail( // nobody can go on from what another's sampler has said
+          new EngineFailure(
+              EngineFailure.Code.UNAVAILABLE,
+              "the node was lost, and nobody can go on with what its engine has said; send the"
+                  + " request again",
+              true));
       return;
     }
     if (++losses > LOSSES_MAX) {

@@ -104,10 +104,11 @@ public final class Group implements Generator {
     return dispatcher.waiting();
   }
 
-  /** Tokens a second that all its free and busy slots give together. */
+  /** Tokens a second that all its free and busy slots give together; at least one. */
+  @Override
   public long capacity() {
     return members.stream()
-        .mapToLong(m -> (long) m.serving().slots() * m.serving().decodeTps())
+        .mapToLong(m -> (long) m.serving().slots() * m.serving().decodeTps() + 1)
         .sum();
   }
 
@@ -128,7 +129,7 @@ public final class Group implements Generator {
 
   @Override
   public Engine.Generation generate(Ask ask, Engine.Listener listener) throws EngineException {
-    if (members.isEmpty()) {
+    if (members.isEmpty() || !key.sampled() && !ask.said().isEmpty()) {
       throw new EngineException(none());
     }
     Answering answering = new Answering(grid, this, ask, listener);
