@@ -211,7 +211,10 @@ class GridIT {
                 world.home.ledger(),
                 c -> {
                   try (var select = c.createStatement();
-                      var row = select.executeQuery("SELECT count(DISTINCT node) FROM grid_work")) {
+                      var row =
+                          select.executeQuery(
+                              "SELECT count(DISTINCT node) FROM grid_work WHERE created >= "
+                                  + began.toEpochMilli())) {
                     return row.next() && row.getInt(1) == 2;
                   }
                 }));
