@@ -6,14 +6,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.concurrent.atomic.AtomicLong;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -27,8 +26,6 @@ import picocli.CommandLine.Option;
       "Prints a table in Markdown. Readings on a busy machine are worth little; compare rows of one run."
     })
 final class BenchOwnerCommand implements Callable<Integer> {
-  private static final Pattern BYTES = Pattern.compile("(?m)^(\\d+) bytes");
-
   @Option(
       names = "--rounds",
       paramLabel = "N",
@@ -46,7 +43,7 @@ final class BenchOwnerCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     Path folder = Files.createTempDirectory("gridtie-owner");
-    GridTrial.Plan plan = new GridTrial.Plan(1, 4, 2, 50, 150, "", 5, 94, 0, "idle", 1);
+    GridTrial.Plan plan = new GridTrial.Plan(1, 4, 1, 50, 150, "", 5, 94, 100, "idle", 1);
     List<Double> without = new ArrayList<>();
     List<Double> with = new ArrayList<>();
     List<Double> millis = new ArrayList<>();
@@ -57,9 +54,13 @@ final class BenchOwnerCommand implements Callable<Integer> {
         without.add(hog().get(seconds + 30L, TimeUnit.SECONDS));
         trial.startFirst();
         GridTrial.Outcome unused = trial.run(Duration.ofSeconds(2)); // it is at work
+        Optional<ProcessHandle> engine = trial.firstEngine();
         CompletableFuture<Double> hog = hog();
         long began = System.nanoTime();
-        while (trial.firstEngine().isPresent()) {
+        if (engine.isEmpty()) {
+          throw new Main.Failure("the node rests already: something else uses this machine");
+        }
+        while (engine.get().isAlive()) {
           Thread.sleep(10);
         }
         millis.add((System.nanoTime() - began) / 1e6);
@@ -67,13 +68,15 @@ final class BenchOwnerCommand implements Callable<Integer> {
         System.err.println("round " + (i + 1) + " of " + rounds);
       }
     }
-    double lost = 100 * (1 - median(with) / median(without));
+    List<Double> parts = new ArrayList<>();
+    for (int i = 0; i < rounds; i++) {
+      parts.add(with.get(i) / without.get(i));
+    }
     System.out.println("| | median | least | most |");
     System.out.println("|---|---|---|---|");
     row("the engine has ended after, ms", millis, 1);
-    row("the owner's program with a node, of without, %", with, median(without) / 100);
-    row("without, round by round, %", without, median(without) / 100);
-    System.out.printf(Locale.ROOT, "%nThe program lost %.1f %% at the median.%n", lost);
+    row("the owner's program with a node, of the round's without, %", parts, 0.01);
+    row("without, of their median, %", without, median(without) / 100);
     return 0;
   }
 
@@ -93,39 +96,56 @@ final class BenchOwnerCommand implements Callable<Integer> {
         sorted[sorted.length - 1]);
   }
 
-  /** Copies nothing to nowhere on every processor, and says how many bytes. */
-  private CompletableFuture<Double> hog() throws IOException {
-    List<Process> all = new ArrayList<>();
-    for (int i = 0; i < Runtime.getRuntime().availableProcessors(); i++) {
-      ProcessBuilder one =
-          new ProcessBuilder(
-                  Arrays.asList(
-                      "timeout",
-                      "-s",
-                      "INT",
-                      Integer.toString(seconds),
-                      "dd",
-                      "if=/dev/zero",
-                      "of=/dev/null",
-                      "bs=4k"))
-              .redirectErrorStream(true);
-      one.environment().put("LC_ALL", "C");
-      all.add(one.start());
+  /** A program of the owner's: counts on every processor, and says how far it came. */
+  static final class Hog {
+    private Hog() {}
+
+    public static void main(String[] arguments) throws InterruptedException {
+      long end = System.nanoTime() + Long.parseLong(arguments[0]) * 1_000_000_000L;
+      AtomicLong all = new AtomicLong();
+      List<Thread> threads = new ArrayList<>();
+      for (int i = 0; i < Runtime.getRuntime().availableProcessors(); i++) {
+        threads.add(
+            Thread.ofPlatform()
+                .start(
+                    () -> {
+                      long counted = 0;
+                      long x = 1;
+                      while (System.nanoTime() < end) {
+                        for (int k = 0; k < 10_000; k++) {
+                          x = x * 6364136223846793005L + 1442695040888963407L;
+                        }
+                        counted += x == 0 ? 2 : 1;
+                      }
+                      all.addAndGet(counted);
+                    }));
+      }
+      for (Thread thread : threads) {
+        thread.join();
+      }
+      System.out.println(all.get());
     }
+  }
+
+  private CompletableFuture<Double> hog() throws IOException {
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:+UseSerialGC",
+                "-Xmx64m",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Hog.class.getName(),
+                Integer.toString(seconds))
+            .start();
     return CompletableFuture.supplyAsync(
         () -> {
-          double bytes = 0;
-          for (Process each : all) {
-            try {
-              Matcher m =
-                  BYTES.matcher(
-                      new String(each.getInputStream().readAllBytes(), StandardCharsets.US_ASCII));
-              bytes += m.find() ? Double.parseDouble(m.group(1)) : 0;
-            } catch (IOException e) {
-              throw new IllegalStateException(e);
-            }
+          try {
+            byte[] out = process.getInputStream().readAllBytes();
+            return Double.parseDouble(new String(out, StandardCharsets.US_ASCII).strip());
+          } catch (IOException e) {
+            throw new IllegalStateException(e);
           }
-          return bytes;
         });
   }
 }

@@ -138,6 +138,8 @@ final class GridTrial implements AutoCloseable {
               plan.when(),
               "--quiet",
               "1",
+              "--busy",
+              "80", // gateway and load are on this machine too
               "--cores",
               "1",
               "--slots",
@@ -377,11 +379,14 @@ final class GridTrial implements AutoCloseable {
     awaitReady(1);
   }
 
-  /** The engine's process of the first node; empty while it rests. */
-  Optional<ProcessHandle> firstEngine() {
-    return nodes.getFirst().tree().stream()
-        .filter(p -> p.info().commandLine().orElse("").contains("EngineChild"))
-        .findFirst();
+  /** The engine's process of the first node, as the node says it; empty where there is none. */
+  Optional<ProcessHandle> firstEngine() throws IOException {
+    try {
+      JsonNode status = Json.parse(Files.readAllBytes(folder.resolve("node1/node.json")));
+      return ProcessHandle.of(status.path("enginePid").asLong(-1)).filter(ProcessHandle::isAlive);
+    } catch (Json.MalformedJsonException e) {
+      throw new IOException(e);
+    }
   }
 
   private JsonNode page(String path) throws IOException, InterruptedException {

@@ -294,11 +294,19 @@ final class NodeCommand implements Callable<Integer> {
     return Optional.of(new NodeConfig.Server(URI.create(url), model, as));
   }
 
-  /** What engines run under: whatever the owner runs goes first. */
-  private static List<String> behindTheOwner() {
+  /**
+   * What engines run under: whatever the owner runs goes first. A process that only gets what is
+   * left over takes seconds to die on a busy machine, and its memory with it; so where the engine
+   * is to be ended when the owner comes back, it is only of lower priority.
+   */
+  private static List<String> behindTheOwner(Owner.When when) {
     List<String> under = new ArrayList<>();
-    addIfThere(under, "nice", "-n", "19");
-    addIfThere(under, "chrt", "--idle", "0");
+    if (when == Owner.When.ALWAYS) {
+      addIfThere(under, "nice", "-n", "19");
+      addIfThere(under, "chrt", "--idle", "0");
+    } else {
+      addIfThere(under, "nice", "-n", "10");
+    }
     addIfThere(under, "ionice", "-c", "3");
     return under;
   }
@@ -373,7 +381,7 @@ final class NodeCommand implements Callable<Integer> {
             where.path().resolve("models"),
             libraries(install, hardware),
             where.logs().resolve("engine.log"),
-            behindTheOwner(),
+            behindTheOwner(when),
             server(http));
     EvmKey key = where.evmKey("node");
     System.out.println("node " + key.address().lower());
