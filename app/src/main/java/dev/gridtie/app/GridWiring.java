@@ -14,7 +14,6 @@ import dev.gridtie.gateway.nodes.PoolStore;
 import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.grid.fleet.Grid;
 import dev.gridtie.grid.link.Message.FromGateway;
-import dev.gridtie.grid.model.Gguf;
 import dev.gridtie.grid.model.Manifest;
 import dev.gridtie.grid.model.Variant;
 import dev.gridtie.ledger.Database;
@@ -214,21 +213,7 @@ final class GridWiring implements AutoCloseable {
     if (Files.isReadable(file)) {
       return YamlFile.read(file, Manifest.class);
     }
-    long bytes = 0;
-    for (Path each : files.values()) {
-      bytes += Files.size(each);
-    }
-    Progress progress = new Progress("bytes of " + id + " hashed", bytes);
-    long[] done = {0};
-    Manifest manifest =
-        Gguf.manifest(
-            id,
-            files,
-            n -> {
-              done[0] += n;
-              progress.show(done[0]);
-            });
-    progress.end();
+    Manifest manifest = ModelCommand.describe(id, files);
     Path next = folder.resolve(name + ".next");
     Files.writeString(next, ModelCommand.json(manifest));
     Files.move(next, file, StandardCopyOption.ATOMIC_MOVE);

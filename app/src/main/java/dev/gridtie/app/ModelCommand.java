@@ -28,6 +28,26 @@ final class ModelCommand {
     return MAPPER.writeValueAsString(manifest) + "\n";
   }
 
+  /** Reads and hashes a model's files, and says how far it has come. */
+  static Manifest describe(String id, Map<String, Path> files) throws IOException {
+    long bytes = 0;
+    for (Path file : files.values()) {
+      bytes += Files.size(file);
+    }
+    Progress progress = new Progress("bytes of " + id + " hashed", bytes);
+    long[] done = {0};
+    Manifest manifest =
+        Gguf.manifest(
+            id,
+            files,
+            n -> {
+              done[0] += n;
+              progress.show(done[0]);
+            });
+    progress.end();
+    return manifest;
+  }
+
   /** {@code gridtie model manifest}. */
   @Command(
       name = "manifest",
@@ -52,24 +72,12 @@ final class ModelCommand {
 
     @Override
     public Integer call() throws IOException {
-      long bytes = 0;
       for (Path file : files.values()) {
         if (!Files.isReadable(file)) {
           throw new Main.Failure("there is no file to read at " + file);
         }
-        bytes += Files.size(file);
       }
-      Progress progress = new Progress("bytes", bytes);
-      long[] done = {0};
-      Manifest manifest =
-          Gguf.manifest(
-              id,
-              files,
-              n -> {
-                done[0] += n;
-                progress.show(done[0]);
-              });
-      progress.end();
+      Manifest manifest = describe(id, files);
       System.out.print(json(manifest));
       return 0;
     }

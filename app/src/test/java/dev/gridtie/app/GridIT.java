@@ -218,7 +218,13 @@ class GridIT {
                     return row.next() && row.getInt(1) == 2;
                   }
                 }));
-    assertThat(TestGateway.json(world.get("/v1/grid/stats")).path("lost").asInt()).isZero();
+    // And by x402: the receipt names the node.
+    HttpResponse<String> paid =
+        world.pay(TestGateway.bytes(TestGateway.chat("What is a receipt?").put("max_tokens", 30)));
+    assertThat(paid.statusCode()).as(paid.body()).isEqualTo(200);
+    String node = paid.headers().firstValue("X-Gridtie-Node").orElseThrow();
+    String receipt = paid.headers().firstValue("X-Gridtie-Receipt").orElseThrow();
+    assertThat(world.get("/v1/receipts/" + receipt).body()).contains(node);
   }
 
   @Test
@@ -351,6 +357,33 @@ class GridIT {
       hog.destroyForcibly();
     }
     TestGateway.eventually("it contributes again", () -> ready() == 1);
+  }
+
+  @Test
+  void aNodeWorksForSeveralGatewaysAndComesBackToOneThatWasRestarted() throws Exception {
+    GatewayConfig.GridSettings grid =
+        new GatewayConfig.GridSettings(
+            false, null, List.of(model("gridtie/tiny", null, Map.of("Q8_0", tiny("Q8_0")))));
+    int port = TestGateway.freePort();
+    try (Gateway other =
+        Gateway.start(
+            world.config(0, List.of()).withGrid(grid),
+            new Home(directory.resolve("second")),
+            new Install(TestGateway.ROOT))) {
+      URI second = URI.create("http://127.0.0.1:" + other.port());
+      gateway = world.start(world.config(port, List.of()).withGrid(grid));
+      Spawned unused = join(newHome(), "--join", second.toString());
+      TestGateway.eventually("the first has it", () -> ready() == 1);
+      URI first = world.url;
+      world.url = second;
+      TestGateway.eventually("and the second", () -> ready() == 1);
+      gateway.close();
+      gateway = world.start(world.config(port, List.of()).withGrid(grid));
+      assertThat(world.url).isEqualTo(first);
+      TestGateway.eventually("it comes back", () -> ready() == 1);
+      String key = key("buyer", KeyLimits.NONE);
+      assertThat(said(ask(key, question("gridtie/tiny", "What is a receipt?", 3)))).isNotEmpty();
+    }
   }
 
   @Test

@@ -59,7 +59,8 @@ final class KeyedHandler {
   }
 
   private Optional<String> cacheName(Asked asked, Planned planned, Optional<Account> account) {
-    if (!services.cache().policy().isOn()) {
+    boolean pooled = account.flatMap(a -> a.key().limits().pool()).isPresent();
+    if (!services.cache().policy().isOn() || pooled) { // what a pool says stays in the pool
       return Optional.empty();
     }
     try {

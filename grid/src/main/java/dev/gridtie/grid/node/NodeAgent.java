@@ -1,10 +1,6 @@
 package dev.gridtie.grid.node;
 
-import dev.gridtie.grid.engine.Ask;
-import dev.gridtie.grid.engine.EndReason;
 import dev.gridtie.grid.engine.Engine;
-import dev.gridtie.grid.engine.Engine.EngineException;
-import dev.gridtie.grid.engine.EngineFailure;
 import dev.gridtie.grid.engine.Generator;
 import dev.gridtie.grid.link.Identity;
 import dev.gridtie.grid.link.Message.FromGateway;
@@ -18,13 +14,11 @@ import java.net.http.HttpClient;
 import java.nio.file.Path;
 import java.time.InstantSource;
 import java.util.ArrayList;
-import java.util.Base64;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.random.RandomGenerator;
@@ -39,6 +33,11 @@ public final class NodeAgent implements AutoCloseable {
   /** How often the steward looks. The owner has the machine back within 2 s. */
   static final int LOOK_MS = 250;
 
+  /** A twentieth of memory stays free, or so much. */
+  private static final int RESERVE_PART = 20;
+
+  static final long RESERVE_BYTES_MAX = 1L << 30;
+
   private static final int STATUS_EVERY_LOOKS = 4;
   private static final int MEMORY_EVERY_LOOKS = 8;
 
@@ -52,20 +51,16 @@ public final class NodeAgent implements AutoCloseable {
   private final Owner owner;
   private final Optional<PowerMeter> meter;
   private final ModelFiles files;
+  private final Work work;
   private final HttpClient http;
   private final InstantSource clock;
   private final Consumer<NodeStatus> status;
   private final List<Uplink> uplinks = new ArrayList<>();
-  private final Map<Job, Running> running = new ConcurrentHashMap<>();
   private final Speeds speeds;
-  private final AtomicLong answers = new AtomicLong();
-  private final AtomicLong tokens = new AtomicLong();
   private final AtomicLong yields = new AtomicLong();
   private final AtomicLong released = new AtomicLong();
   private final AtomicLong pending = new AtomicLong();
-  private final AtomicInteger active = new AtomicInteger();
-  private final Map<Uplink, FromNode.Serving> announced = new ConcurrentHashMap<>();
-  private volatile @Nullable Served served;
+  private final Map<Uplink, Announced> announced = new HashMap<>();
   private volatile @Nullable Thread preparing;
   private volatile String state = "waiting";
   private volatile String why = "";
@@ -73,44 +68,11 @@ public final class NodeAgent implements AutoCloseable {
   private volatile long fetching;
   private volatile long retryAt;
   private volatile boolean closed;
-  private volatile boolean throttled;
   private volatile double watts = -1;
   private final Thread steward;
   private long tokensBefore;
   private long tokensAt = System.nanoTime();
   private double rate;
-
-  private record Job(Uplink uplink, long id) {}
-
-  private record Running(Engine.Generation generation) {}
-
-  /** What runs. */
-  private record Served(
-      Generator engine,
-      FromGateway.Offer.Wanted wanted,
-      Fit fit,
-      Speed speed,
-      String build,
-      boolean sampled) {
-    FromNode.Serving message() {
-      return new FromNode.Serving(
-          wanted.manifest().hash(),
-          fit.variant().sha256(),
-          build,
-          sampled,
-          fit.slots(),
-          fit.contextTokens(),
-          speed.prefillTps(),
-          speed.decodeTps());
-    }
-
-    /** At once: the owner wants the machine. */
-    void abandon() {
-      if (engine instanceof Engine own) {
-        own.abandon();
-      }
-    }
-  }
 
   /**
    * Starts contributing.
@@ -145,6 +107,7 @@ public final class NodeAgent implements AutoCloseable {
             config.caps().bytesPerSecond(),
             http,
             clock);
+    this.work = new Work(files);
     for (URI gateway : config.gateways()) {
       uplinks.add(new Uplink(vertx, gateway, identity, new Ears(), random));
     }
@@ -178,7 +141,7 @@ public final class NodeAgent implements AutoCloseable {
     Optional<String> objection = owner.objects();
     if (objection.isPresent()) {
       giveBack(objection.get());
-    } else if (served == null && preparing == null && System.nanoTime() >= retryAt) {
+    } else if (work.served() == null && preparing == null && System.nanoTime() >= retryAt) {
       prepare();
     } else if (looks % MEMORY_EVERY_LOOKS == 0) {
       reviewMemory();
@@ -196,59 +159,48 @@ public final class NodeAgent implements AutoCloseable {
     if (fetchingOrStarting != null) {
       fetchingOrStarting.interrupt();
     }
-    Served gives = served;
     state = "resting";
     why = reason;
-    if (gives == null) {
+    if (work.served() == null) {
       return;
     }
-    served = null;
     yields.incrementAndGet();
-    endAll(gives, reason);
+    endAll(reason);
     tell();
   }
 
-  private void endAll(Served gives, String reason) {
-    List<Job> jobs = List.copyOf(running.keySet());
+  private void endAll(String reason) {
     for (Uplink uplink : uplinks) {
       uplink.send(new FromNode.Status(false, reason, 0, memory()));
     }
-    for (Job job : jobs) {
-      Running one = running.remove(job);
-      if (one != null) {
-        active.decrementAndGet();
-        job.uplink()
-            .send(new FromNode.Failed(job.id(), EngineFailure.Code.UNAVAILABLE, reason, true));
-        if (!(gives.engine() instanceof Engine)) {
-          one.generation().cancel();
-        }
-      }
-    }
-    gives.abandon();
+    boolean unused = work.giveBack(reason);
   }
 
-  /** Memory that may be used now: what is free, and what the engine has of it. */
+  /**
+   * Memory that may be used now: what the engine has, and what is free but for a reserve, so that
+   * the owner's programs have room to grow.
+   */
   private long memory() {
     long cap = config.caps().memoryBytes();
     if (hardware.gpuBytes() > 0) {
       return cap;
     }
-    Served now = served;
+    Served now = work.served();
     long own = now == null ? 0 : now.fit().bytes();
+    long reserve = Math.min(RESERVE_BYTES_MAX, hardware.memoryBytes() / RESERVE_PART);
     return Hardware.memInfo(host, "MemAvailable")
-        .map(free -> Math.min(cap, free + own))
+        .map(free -> Math.clamp(free + own - reserve, 0, cap))
         .orElse(cap);
   }
 
   /** Memory has shrunk: something smaller takes the place of what runs. */
   private void reviewMemory() {
-    Served now = served;
+    Served now = work.served();
     if (now != null && now.engine() instanceof Engine own) {
       if (memory() < now.fit().bytes()) {
-        served = null;
         state = "waiting";
         why = "memory has become less; a smaller variant takes over";
-        endAll(now, why);
+        endAll(why);
       } else if (!own.isReady()) {
         announceStatus(false, "the engine starts again");
       }
@@ -260,19 +212,7 @@ public final class NodeAgent implements AutoCloseable {
       return;
     }
     meter.get().watts(System::nanoTime).ifPresent(w -> watts = w);
-    boolean tooMuch = config.caps().watts() > 0 && watts > config.caps().watts();
-    if (tooMuch != throttled) {
-      throttled = tooMuch;
-      running.values().forEach(r -> flow(r.generation(), !tooMuch));
-    }
-  }
-
-  private static void flow(Engine.Generation generation, boolean on) {
-    if (on) {
-      generation.resume();
-    } else {
-      generation.pause();
-    }
+    work.throttle(config.caps().watts() > 0 && watts > config.caps().watts());
   }
 
   // Getting ready
@@ -391,7 +331,7 @@ public final class NodeAgent implements AutoCloseable {
       }
       state = "serving";
       why = "";
-      served = new Served(engine, choice.wanted(), fit, speed, build, config.server().isEmpty());
+      work.serve(new Served(engine, choice.wanted(), fit, speed, build, config.server().isEmpty()));
     } catch (IOException | InterruptedException | RuntimeException e) {
       if (engine instanceof Engine own) {
         own.abandon();
@@ -420,36 +360,36 @@ public final class NodeAgent implements AutoCloseable {
 
   /** Tells each gateway what is served, where it does not know. */
   private void announce() {
-    Served now = served;
+    Served now = work.served();
     for (Uplink uplink : uplinks) {
-      if (!uplink.isJoined()) {
-        announced.remove(uplink);
-        continue;
-      }
-      if (now != null && wants(uplink, now.wanted().manifest().hash())) {
-        FromNode.Serving message = now.message();
-        if (!message.equals(announced.put(uplink, message))) {
-          uplink.send(message);
-          uplink.send(new FromNode.Status(true, "", active.get(), memory()));
+      FromGateway.Welcome connection = uplink.welcome();
+      if (connection != null && now != null && wants(uplink, now.wanted().manifest().hash())) {
+        Announced what = new Announced(connection, now.message());
+        if (!what.equals(announced.put(uplink, what))) {
+          uplink.send(what.message());
+          uplink.send(new FromNode.Status(true, "", work.active(), memory()));
         }
       }
     }
   }
 
+  /** What was said to a gateway in one connection; the next knows nothing of it. */
+  private record Announced(FromGateway.Welcome connection, FromNode.Serving message) {}
+
   private void announceStatus(boolean accepting, String reason) {
     for (Uplink uplink : uplinks) {
-      uplink.send(new FromNode.Status(accepting, reason, active.get(), memory()));
+      uplink.send(new FromNode.Status(accepting, reason, work.active(), memory()));
     }
   }
 
   private void tell() {
-    Served now = served;
+    Served now = work.served();
     announceStatus(now != null && now.engine().isReady(), now == null ? short120(why) : "");
     long at = System.nanoTime();
     double seconds = (at - tokensAt) / 1e9;
     if (seconds > 0.5) {
-      rate = (tokens.get() - tokensBefore) / seconds;
-      tokensBefore = tokens.get();
+      rate = (work.tokens() - tokensBefore) / seconds;
+      tokensBefore = work.tokens();
       tokensAt = at;
     }
     status.accept(
@@ -463,13 +403,13 @@ public final class NodeAgent implements AutoCloseable {
             now == null ? "" : now.fit().variant().quantization(),
             now == null ? 0 : now.fit().contextTokens(),
             now == null ? 0 : now.fit().slots(),
-            active.get(),
+            work.active(),
             fetched,
             fetching,
             now == null ? 0 : now.speed().prefillTps(),
             now == null ? 0 : now.speed().decodeTps(),
-            answers.get(),
-            tokens.get(),
+            work.answers(),
+            work.tokens(),
             rate,
             yields.get(),
             released.get(),
@@ -514,196 +454,22 @@ public final class NodeAgent implements AutoCloseable {
 
     @Override
     public void heard(Uplink from, FromGateway message) {
-      switch (message) {
-        case FromGateway.Generate generate -> generate(from, generate);
-        case FromGateway.Cancel cancel -> {
-          Running one = running.get(new Job(from, cancel.job()));
-          if (one != null) {
-            one.generation().cancel();
-          }
-        }
-        case FromGateway.Flow flow -> {
-          Running one = running.get(new Job(from, flow.job()));
-          if (one != null) {
-            flow(one.generation(), flow.on());
-          }
-        }
-        case FromGateway.Count count ->
-            aside(
-                from,
-                count.job(),
-                engine -> new FromNode.Counted(count.job(), engine.count(count.turns())));
-        case FromGateway.Embed embed -> aside(from, embed.job(), engine -> embedded(engine, embed));
-        case FromGateway.Want want -> give(from, want);
-        case FromGateway.Paid paid -> (paid.pending() ? pending : released).addAndGet(paid.micro());
-        default -> {}
+      if (message instanceof FromGateway.Paid paid) {
+        (paid.pending() ? pending : released).addAndGet(paid.micro());
+      } else {
+        work.heard(from, message);
       }
     }
 
     @Override
     public void ended(Uplink from) {
-      for (Job job : running.keySet()) {
-        Running one = job.uplink() == from ? running.get(job) : null;
-        if (one != null) {
-          one.generation().cancel(); // nobody reads it any more
-        }
-      }
+      work.ended(from);
     }
 
     @Override
     public void drained(Uplink from) {
-      for (Map.Entry<Job, Running> each : running.entrySet()) {
-        if (each.getKey().uplink() == from) {
-          each.getValue().generation().resume();
-        }
-      }
+      work.drained(from);
     }
-  }
-
-  private void generate(Uplink from, FromGateway.Generate generate) {
-    Served now = served;
-    Job job = new Job(from, generate.job());
-    if (now == null) {
-      from.send(
-          new FromNode.Failed(
-              generate.job(), EngineFailure.Code.UNAVAILABLE, "the machine rests", true));
-      return;
-    }
-    if (active.incrementAndGet() > now.fit().slots()) {
-      active.decrementAndGet();
-      from.send(
-          new FromNode.Failed(
-              generate.job(), EngineFailure.Code.OVERLOADED, "all slots are taken", false));
-      return;
-    }
-    Ask ask = new Ask(generate.turns(), generate.sampling(), generate.max(), generate.said(), 0);
-    try {
-      Voice voice = new Voice(job);
-      Engine.Generation generation = now.engine().generate(ask, voice);
-      running.put(job, new Running(generation));
-      voice.begun(generation);
-    } catch (EngineException | IllegalArgumentException e) {
-      active.decrementAndGet();
-      EngineFailure.Code code =
-          e instanceof EngineException engine
-              ? engine.failure().code()
-              : EngineFailure.Code.INVALID_MESSAGES;
-      from.send(
-          new FromNode.Failed(
-              generate.job(), code, short120(String.valueOf(e.getMessage())), false));
-    }
-  }
-
-  /** Tells a gateway what the engine says. */
-  private final class Voice implements Engine.Listener {
-    private final Job job;
-    private volatile boolean over;
-    private volatile Engine.@Nullable Generation generation;
-
-    Voice(Job job) {
-      this.job = job;
-    }
-
-    void begun(Engine.Generation begun) {
-      generation = begun;
-      if (over) {
-        running.remove(job);
-      }
-    }
-
-    @Override
-    public void started(int promptTokens) {
-      job.uplink().send(new FromNode.Started(job.id(), promptTokens));
-    }
-
-    @Override
-    public void text(String text, List<Integer> newTokens, int completionTokens) {
-      tokens.addAndGet(newTokens.size());
-      job.uplink().send(new FromNode.Text(job.id(), text, newTokens, completionTokens));
-      Engine.Generation speaking = generation;
-      if (speaking != null && (throttled || job.uplink().isFull())) {
-        speaking.pause();
-      }
-    }
-
-    @Override
-    public void ended(EndReason reason, int promptTokens, int completionTokens) {
-      if (end()) {
-        answers.incrementAndGet();
-        job.uplink().send(new FromNode.Ended(job.id(), reason, promptTokens, completionTokens));
-      }
-    }
-
-    @Override
-    public void failed(EngineFailure failure) {
-      if (end()) {
-        job.uplink()
-            .send(
-                new FromNode.Failed(job.id(), failure.code(), short120(failure.message()), false));
-      }
-    }
-
-    /** Whether this was its end, and nobody has ended it before. */
-    private boolean end() {
-      boolean begun = generation != null;
-      over = true;
-      boolean mine = running.remove(job) != null || !begun;
-      if (mine) {
-        active.decrementAndGet();
-      }
-      return mine;
-    }
-  }
-
-  private interface Question {
-    FromNode answer(Generator engine) throws EngineException;
-  }
-
-  private void aside(Uplink from, long job, Question question) {
-    Served now = served;
-    Thread.ofVirtual()
-        .name("aside")
-        .start(
-            () -> {
-              try {
-                if (now == null) {
-                  from.send(
-                      new FromNode.Failed(
-                          job, EngineFailure.Code.UNAVAILABLE, "the machine rests", true));
-                } else {
-                  from.send(question.answer(now.engine()));
-                }
-              } catch (EngineException e) {
-                from.send(
-                    new FromNode.Failed(
-                        job, e.failure().code(), short120(e.failure().message()), false));
-              }
-            });
-  }
-
-  private static FromNode embedded(Generator engine, FromGateway.Embed embed)
-      throws EngineException {
-    Engine.Embedded one = engine.embed(embed.text());
-    List<Float> values = new ArrayList<>();
-    for (float value : one.values()) {
-      values.add(value);
-    }
-    return new FromNode.Embedded(embed.job(), values, one.tokens());
-  }
-
-  private void give(Uplink from, FromGateway.Want want) {
-    Thread.ofVirtual()
-        .name("give")
-        .start(
-            () -> {
-              byte[] bytes = new byte[0];
-              try {
-                bytes = files.part(want.file(), want.offset(), want.length());
-              } catch (IOException e) {
-                System.err.println("gridtie: giving a file: " + e.getMessage());
-              }
-              from.send(new FromNode.Chunk(want.job(), Base64.getEncoder().encodeToString(bytes)));
-            });
   }
 
   /** Ends what runs; others go on with it. */
@@ -715,11 +481,7 @@ public final class NodeAgent implements AutoCloseable {
     if (fetchingOrStarting != null) {
       fetchingOrStarting.interrupt();
     }
-    Served gives = served;
-    served = null;
-    if (gives != null) {
-      endAll(gives, "the node stops");
-    }
+    endAll("the node stops");
     uplinks.forEach(Uplink::close);
   }
 }
