@@ -39,7 +39,7 @@ public final class Grid {
   /** How many requests wait for the nodes of one group. */
   private static final int WAITING_MAX = 4_096;
 
-  /** A hundredth of answers, and a few to begin with, may be asked of a second node. */
+  /** One in twenty answers, and a few to begin with, may be asked of a second node. */
   private static final int HEDGE_PERCENT = 5;
 
   private static final int HEDGES_FREE = 5;
