@@ -1,5 +1,6 @@
 package dev.gridtie.grid.engine;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -10,7 +11,9 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
+import java.util.Comparator;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * A native library whose functions are called by name. It stays loaded as long as its arena lives.
@@ -40,18 +43,23 @@ final class NativeLibrary {
     this.symbols = SymbolLookup.libraryLookup(file(folder, name, version), arena);
   }
 
+  /** As its package names it: perhaps with what it was built for, and its version. */
   private static Path file(Path folder, String name, String version) {
-    List<String> candidates =
-        List.of(
-            "lib" + name + ".so",
-            "lib" + name + ".v" + version + ".so",
-            "lib" + name + ".dylib",
-            "lib" + name + ".v" + version + ".dylib");
-    return candidates.stream()
-        .map(folder::resolve)
-        .filter(Files::exists)
-        .findFirst()
-        .orElseThrow(() -> new NativeException("there is no lib" + name + " in " + folder));
+    Pattern named =
+        Pattern.compile(
+            "lib"
+                + Pattern.quote(name)
+                + "(\\.[a-z]+)?(\\.v"
+                + Pattern.quote(version)
+                + ")?\\.(so|dylib)");
+    try (Stream<Path> files = Files.list(folder)) {
+      return files
+          .filter(f -> named.matcher(f.getFileName().toString()).matches())
+          .min(Comparator.comparing(Path::toString))
+          .orElseThrow(() -> new NativeException("there is no lib" + name + " in " + folder));
+    } catch (IOException e) {
+      throw new NativeException("the libraries in " + folder + " cannot be looked at");
+    }
   }
 
   /** A handle for calls that are made often. */
