@@ -533,6 +533,16 @@ public final class Engine implements Generator, AutoCloseable {
     }
   }
 
+  /**
+   * What an engine with these libraries computes on: {@code cuda}, {@code vulkan}, {@code metal} or
+   * {@code cpu}. Their results differ in the last bits more often than those of two processors.
+   */
+  public static String backend(Path libraries) {
+    String name = String.valueOf(libraries.getFileName());
+    String last = name.substring(name.lastIndexOf('-') + 1);
+    return List.of("cuda", "vulkan", "metal").contains(last) ? last : "cpu";
+  }
+
   /** The folder with llama.cpp's libraries for this platform among the installed npm packages. */
   public static Path libraries(Path nodeModules) {
     return libraries(nodeModules, "");

@@ -309,7 +309,7 @@ public final class NodeAgent implements AutoCloseable {
                   config.log(),
                   config.under(),
                   config.caps().pace()));
-      build = Engine.BUILD;
+      build = Engine.BUILD + "+" + Engine.backend(config.libraries());
     }
     try {
       String key =
