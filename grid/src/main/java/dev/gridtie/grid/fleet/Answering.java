@@ -436,6 +436,7 @@ final class Answering implements Engine.Generation {
     if (member == null) {
       group.dispatcher().released(second);
     } else {
+      grid.hedged();
       hedge = open(member, second);
     }
   }

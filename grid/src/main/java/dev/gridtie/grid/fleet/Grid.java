@@ -139,11 +139,11 @@ public final class Grid {
   }
 
   boolean mayHedge() {
-    if (hedged.get() > HEDGES_FREE + asked.get() * HEDGE_PERCENT / 100) {
-      return false;
-    }
+    return hedged.get() <= HEDGES_FREE + asked.get() * HEDGE_PERCENT / 100;
+  }
+
+  void hedged() {
     hedged.incrementAndGet();
-    return true;
   }
 
   void work(WorkDone done) {

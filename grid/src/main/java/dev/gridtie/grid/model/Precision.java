@@ -1,7 +1,6 @@
 package dev.gridtie.grid.model;
 
 import java.util.Comparator;
-import java.util.List;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -26,10 +25,5 @@ public final class Precision {
   /** Whether one is at least as fine as another. */
   public static boolean isAtLeast(String quantization, String least) {
     return bits(quantization) >= bits(least);
-  }
-
-  /** Those of them that are fine enough. */
-  public static List<String> atLeast(List<String> quantizations, String least) {
-    return quantizations.stream().filter(q -> isAtLeast(q, least)).toList();
   }
 }

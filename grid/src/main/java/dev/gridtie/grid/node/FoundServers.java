@@ -8,7 +8,6 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import tools.jackson.databind.JsonNode;
@@ -16,14 +15,8 @@ import tools.jackson.databind.JsonNode;
 /** Finds OpenAI-compatible servers that the owner runs on this machine already. */
 public final class FoundServers {
   /** Where each of them listens where nobody says otherwise. */
-  public static final Map<String, Integer> USUAL = new LinkedHashMap<>();
-
-  static {
-    USUAL.put("llama-server", 8080);
-    USUAL.put("ollama", 11434);
-    USUAL.put("lmstudio", 1234);
-    USUAL.put("vllm", 8000);
-  }
+  public static final Map<String, Integer> USUAL =
+      Map.of("llama-server", 8080, "ollama", 11434, "lmstudio", 1234, "vllm", 8000);
 
   private static final Duration PATIENCE = Duration.ofMillis(800);
   private static final int MODELS_MAX = 200;

@@ -34,7 +34,28 @@ final class Work {
 
   private record Job(Uplink uplink, long id) {}
 
-  private record Running(Engine.Generation generation) {}
+  /** An answer under way: it waits while its reader does, or while too much power is taken. */
+  private final class Running {
+    final Engine.Generation generation;
+    private volatile boolean readerWaits;
+
+    Running(Engine.Generation generation) {
+      this.generation = generation;
+    }
+
+    void reader(boolean waits) {
+      readerWaits = waits;
+      settle();
+    }
+
+    void settle() {
+      if (readerWaits || throttled) {
+        generation.pause();
+      } else {
+        generation.resume();
+      }
+    }
+  }
 
   Work(ModelFiles files) {
     this.files = files;
@@ -65,15 +86,7 @@ final class Work {
   void throttle(boolean on) {
     if (on != throttled) {
       throttled = on;
-      running.values().forEach(r -> flow(r.generation(), !on));
-    }
-  }
-
-  private static void flow(Engine.Generation generation, boolean on) {
-    if (on) {
-      generation.resume();
-    } else {
-      generation.pause();
+      running.values().forEach(Running::settle);
     }
   }
 
@@ -91,7 +104,7 @@ final class Work {
         job.uplink()
             .send(new FromNode.Failed(job.id(), EngineFailure.Code.UNAVAILABLE, reason, true));
         if (!(gives.engine() instanceof Engine)) {
-          one.generation().cancel();
+          one.generation.cancel();
         }
       }
     }
@@ -106,13 +119,13 @@ final class Work {
       case FromGateway.Cancel cancel -> {
         Running one = running.get(new Job(from, cancel.job()));
         if (one != null) {
-          one.generation().cancel();
+          one.generation.cancel();
         }
       }
       case FromGateway.Flow flow -> {
         Running one = running.get(new Job(from, flow.job()));
         if (one != null) {
-          flow(one.generation(), flow.on());
+          one.reader(!flow.on());
         }
       }
       case FromGateway.Count count ->
@@ -131,7 +144,7 @@ final class Work {
     running.forEach(
         (job, one) -> {
           if (job.uplink() == from) {
-            one.generation().cancel();
+            one.generation.cancel();
           }
         });
   }
@@ -140,8 +153,8 @@ final class Work {
   void drained(Uplink from) {
     running.forEach(
         (job, one) -> {
-          if (job.uplink() == from && !throttled) {
-            one.generation().resume();
+          if (job.uplink() == from) {
+            one.settle();
           }
         });
   }
