@@ -12,10 +12,13 @@ import dev.gridtie.grid.node.NodeAgent;
 import dev.gridtie.grid.node.NodeConfig;
 import dev.gridtie.grid.node.NodeStatus;
 import dev.gridtie.grid.node.Owner;
+import dev.gridtie.grid.node.Signs;
 import dev.gridtie.x402.evm.EvmKey;
 import io.vertx.core.Vertx;
 import io.vertx.core.VertxOptions;
+import com.sun.management.OperatingSystemMXBean;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.nio.file.Files;
@@ -362,8 +365,9 @@ final class NodeCommand implements Callable<Integer> {
           "--name is letters, digits and . _ - (at most 64), --region is a-z, 0-9 and - (at most 32)");
     }
     HostFiles host = new HostFiles(Path.of("/"));
-    Runtime runtime = Runtime.getRuntime();
-    Hardware hardware = Hardware.detect(host, runtime.availableProcessors(), runtime.maxMemory());
+    OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
+    Hardware hardware =
+        Hardware.detect(host, system.getAvailableProcessors(), system.getTotalMemorySize());
     NodeConfig.Caps caps = caps(hardware);
     Owner.Rules rules = rules();
     HttpClient http =
@@ -420,10 +424,11 @@ final class NodeCommand implements Callable<Integer> {
       throws Exception {
     CONNECTIONS.setLevel(Level.SEVERE); // a gateway that is away is told of in our own words
     Vertx vertx = Vertx.vertx(new VertxOptions().setPreferNativeTransport(true));
+    Signs signs = Signs.of(host);
     Owner owner =
         new Owner(
             rules,
-            host,
+            signs,
             InstantSource.system(),
             ZoneId.systemDefault(),
             System::nanoTime,
@@ -436,6 +441,7 @@ final class NodeCommand implements Callable<Integer> {
             identity,
             hardware,
             host,
+            signs,
             owner,
             http,
             InstantSource.system(),

@@ -1,6 +1,7 @@
 package dev.gridtie.gateway.answer;
 
 import dev.gridtie.gateway.answer.AnswerSource.Running;
+import dev.gridtie.grid.engine.Place;
 import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.FinishReason;
@@ -28,7 +29,7 @@ import java.util.function.Function;
  * @param seed of the sampler
  * @param verbatim whether bytes may pass untouched where the server speaks the client's dialect
  * @param texts whose likeness is asked for, where that is the request
- * @param priority of whoever asks, where there is a choice: 0 to 10
+ * @param place among those that wait for a machine
  */
 public record Job(
     Translator client,
@@ -41,7 +42,7 @@ public record Job(
     long seed,
     boolean verbatim,
     Optional<Texts> texts,
-    int priority) {
+    Place place) {
 
   /**
    * A request for embeddings.
@@ -69,7 +70,7 @@ public record Job(
         0,
         verbatim,
         Optional.empty(),
-        0);
+        Place.LAST);
   }
 
   /** A request for embeddings. */
@@ -85,7 +86,7 @@ public record Job(
         0,
         false,
         Optional.of(texts),
-        0);
+        Place.LAST);
   }
 
   /** Starts this at a source; what comes of it the sink hears. */
@@ -140,22 +141,12 @@ public record Job(
         seed,
         false,
         texts,
-        priority);
+        place);
   }
 
   public Job withLimit(int newMaxTokens) {
     return new Job(
-        client,
-        body,
-        headers,
-        stream,
-        request,
-        head,
-        newMaxTokens,
-        seed,
-        verbatim,
-        texts,
-        priority);
+        client, body, headers, stream, request, head, newMaxTokens, seed, verbatim, texts, place);
   }
 
   public Job withHead(Head newHead) {
@@ -170,27 +161,16 @@ public record Job(
         seed,
         verbatim,
         texts,
-        priority);
+        place);
   }
 
   public Job withSeed(long newSeed) {
     return new Job(
-        client, body, headers, stream, request, head, maxTokens, newSeed, verbatim, texts,
-        priority);
+        client, body, headers, stream, request, head, maxTokens, newSeed, verbatim, texts, place);
   }
 
-  public Job withPriority(int newPriority) {
+  public Job at(Place newPlace) {
     return new Job(
-        client,
-        body,
-        headers,
-        stream,
-        request,
-        head,
-        maxTokens,
-        seed,
-        verbatim,
-        texts,
-        newPriority);
+        client, body, headers, stream, request, head, maxTokens, seed, verbatim, texts, newPlace);
   }
 }

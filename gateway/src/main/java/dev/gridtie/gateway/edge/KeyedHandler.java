@@ -20,6 +20,7 @@ import dev.gridtie.gateway.provider.PromptBound;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.Plan;
 import dev.gridtie.gateway.watch.Seen;
+import dev.gridtie.grid.engine.Place;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatRequest;
@@ -249,7 +250,9 @@ final class KeyedHandler {
     Long seed = job.request().map(r -> r.sampling().seed()).orElse(null);
     boolean local = bounded.plan().legs().stream().anyMatch(l -> l.endpoint().isLocal());
     Job ready =
-        job.withPriority(account.map(a -> services.purse().priority(a.key())).orElse(0))
+        job.at(
+                Place.LAST.withPriority(
+                    account.map(a -> services.purse().priority(a.key())).orElse(0)))
             .withSeed(seed == null ? services.random().nextLong() : seed)
             .withLimit(local ? bounded.maxTokens() : 0);
     Plan plan = bounded.plan().withHeads(Heads.of(asked.inbound(), ready, id, created));

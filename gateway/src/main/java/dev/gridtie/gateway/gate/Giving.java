@@ -44,7 +44,8 @@ final class Giving {
   /** Nobody can take it: said before any money moves. */
   boolean isUnfit(Ticket ticket, PaymentRecord verified) {
     if (ticket.answer.endIfAny().orElse(null) instanceof Answer.End.Broken broken
-        && broken.failure().kind() == Failure.Kind.UNFIT) {
+        && (broken.failure().kind() == Failure.Kind.UNFIT
+            || broken.failure().kind() == Failure.Kind.BUSY)) {
       PaymentRecord unused = parts.save(verified.failed("not_begun"));
       ticket.shut(broken.failure().error(), null);
       return true;

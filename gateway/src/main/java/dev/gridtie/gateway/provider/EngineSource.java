@@ -68,8 +68,7 @@ public final class EngineSource implements AnswerSource {
     ResumedGeneration generation =
         new ResumedGeneration(
             engine,
-            new Ask(request.turns(), request.sampling(), job.maxTokens())
-                .withPriority(job.priority()),
+            new Ask(request.turns(), request.sampling(), job.maxTokens()).at(job.place()),
             ears);
     try {
       generation.begin();
@@ -262,7 +261,7 @@ public final class EngineSource implements AnswerSource {
     Failure.Kind kind =
         switch (failure.code()) {
           case CRASHED, UNAVAILABLE -> Failure.Kind.TRANSIENT;
-          case OVERLOADED -> Failure.Kind.RATE;
+          case OVERLOADED -> Failure.Kind.BUSY;
           case CONTEXT_LENGTH_EXCEEDED, INVALID_MESSAGES -> Failure.Kind.REQUEST;
         };
     return Failure.of(kind, error(failure));

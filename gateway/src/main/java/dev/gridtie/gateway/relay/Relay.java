@@ -44,6 +44,9 @@ public final class Relay {
   /** So many requests must have been seen before their percentiles mean anything. */
   private static final int HEDGE_REQUESTS_MIN = 20;
 
+  /** How long a request waits for a turn with nodes that are busy, where others would answer. */
+  private static final Duration BUSY_WAIT_MAX = Duration.ofSeconds(2);
+
   private final Vertx vertx;
   private final RandomGenerator random;
   private final HedgeBudget hedges;
@@ -62,8 +65,16 @@ public final class Relay {
     return run;
   }
 
-  /** Where to send a request, and at which of its keys. */
-  private record Stop(Leg leg, Channel channel) {
+  /**
+   * Where to send a request, and at which of its keys.
+   *
+   * @param again whether it was too busy before
+   */
+  private record Stop(Leg leg, Channel channel, boolean again) {
+    Stop(Leg leg, Channel channel) {
+      this(leg, channel, false);
+    }
+
     Endpoint endpoint() {
       return leg.endpoint();
     }
@@ -177,6 +188,9 @@ public final class Relay {
           return;
         }
         worst = worse(worst, failure);
+        if (failure.kind() == Failure.Kind.BUSY && !ahead.isEmpty() && !attempt.stop.again()) {
+          ahead.add(new Stop(attempt.stop.leg(), attempt.stop.channel(), true));
+        }
         hopeless = failure.kind() == Failure.Kind.REQUEST || failure.kind() == Failure.Kind.OURS;
         if (hopeless) {
           over = true;
@@ -224,6 +238,11 @@ public final class Relay {
         }
       }
       next(Optional.empty());
+    }
+
+    /** Whether somebody else would answer what this one is too busy for. */
+    synchronized boolean hasElsewhere(Stop stop) {
+      return !stop.again() && ahead.stream().anyMatch(s -> s.endpoint() != stop.endpoint());
     }
 
     boolean mayHedge() {
@@ -307,6 +326,9 @@ public final class Relay {
                 });
       }
       Job job = run.plan.heads().head(stop.leg()).map(run.job::withHead).orElse(run.job);
+      if (run.hasElsewhere(stop)) {
+        job = job.at(job.place().before(BUSY_WAIT_MAX));
+      }
       try {
         running = job.startAt(stop.channel().source(), this);
       } catch (RuntimeException e) {
@@ -380,7 +402,7 @@ public final class Relay {
 
     private void blame(Failure failure) {
       switch (failure.kind()) {
-        case REQUEST, OURS, UNFIT -> {
+        case REQUEST, OURS, UNFIT, BUSY -> {
           stop.channel().breaker().undecided();
           stop.endpoint().health().dropped();
           return;

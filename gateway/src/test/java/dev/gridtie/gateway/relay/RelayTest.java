@@ -33,6 +33,7 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -47,6 +48,10 @@ class RelayTest {
   }
 
   private static Leg leg(String name, Consumer<AnswerSink> source) {
+    return leg(name, (job, sink) -> source.accept(sink));
+  }
+
+  private static Leg leg(String name, BiConsumer<Job, AnswerSink> source) {
     AnswerSource answers =
         new AnswerSource() {
           @Override
@@ -56,7 +61,7 @@ class RelayTest {
 
           @Override
           public Running start(Job job, AnswerSink sink) {
-            source.accept(sink);
+            source.accept(job, sink);
             return Running.NOTHING;
           }
 
@@ -137,6 +142,39 @@ class RelayTest {
                 leg("a", sink -> sink.failed(failure(Failure.Kind.UNFIT))),
                 leg("b", RelayTest::answer)))
         .containsExactly("by b", "hello", "whole");
+  }
+
+  @Test
+  void whoIsTooBusyIsAskedAgainWhereTheOthersFailAndThenWaits() throws Exception {
+    List<Boolean> elsewhere = new ArrayList<>();
+    assertThat(
+            heard(
+                leg(
+                    "a",
+                    (job, sink) -> {
+                      elsewhere.add(job.place().elsewhere());
+                      if (job.place().elsewhere()) {
+                        sink.failed(failure(Failure.Kind.BUSY));
+                      } else {
+                        answer(sink);
+                      }
+                    }),
+                leg("b", sink -> sink.failed(failure(Failure.Kind.KEY)))))
+        .containsExactly("by a", "hello", "whole");
+    assertThat(elsewhere).containsExactly(true, false);
+  }
+
+  @Test
+  void theOnlyOneIsWaitedForAndWhoIsBusyTwiceIsLeft() throws Exception {
+    List<Boolean> elsewhere = new ArrayList<>();
+    BiConsumer<Job, AnswerSink> busy =
+        (job, sink) -> {
+          elsewhere.add(job.place().elsewhere());
+          sink.failed(failure(Failure.Kind.BUSY));
+        };
+    assertThat(heard(leg("a", busy))).containsExactly("failed BUSY");
+    assertThat(heard(leg("a", busy), leg("b", busy))).containsExactly("failed BUSY");
+    assertThat(elsewhere).containsExactly(false, true, true, false, false);
   }
 
   @Test

@@ -36,6 +36,7 @@ public final class Dispatcher {
   /** Nodes that may be taken again at some time, though nobody says so then. */
   private final PriorityQueue<Later> later = new PriorityQueue<>();
 
+  private final Turns turns;
   private Maglev table = Maglev.of(List.of());
   private boolean tableStale;
   private long tableBuiltAt;
@@ -57,6 +58,7 @@ public final class Dispatcher {
     this.random = random;
     this.waitingMax = waitingMax;
     this.quietNanosMax = quietNanosMax;
+    this.turns = new Turns(nanos.getAsLong());
     this.tableBuiltAt = nanos.getAsLong() - TABLE_NANOS_MIN;
   }
 
@@ -130,8 +132,10 @@ public final class Dispatcher {
   }
 
   private Given give(Request request, Slot slot) {
+    long now = nanos.getAsLong();
     slot.took();
-    free.settle(slot, slot.mayTake(nanos.getAsLong(), quietNanosMax));
+    turns.add(now);
+    free.settle(slot, slot.mayTake(now, quietNanosMax));
     return new Given(request, slot);
   }
 
@@ -268,6 +272,11 @@ public final class Dispatcher {
     }
     given.forEach(Given::tell);
     late.forEach(r -> r.taker().late());
+  }
+
+  /** How long one that came now would wait for its turn, by how soon others had theirs. */
+  public synchronized long expectedWaitNanos() {
+    return free.size() > 0 ? 0 : turns.nanosFor(waiting.size() + 1, nanos.getAsLong());
   }
 
   public synchronized int waiting() {

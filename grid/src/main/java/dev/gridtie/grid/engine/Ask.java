@@ -8,10 +8,10 @@ import java.util.List;
  * @param maxTokens of the whole answer; 0 for as many as the context has room for
  * @param said the answer's first tokens, where another generator has said them already: what is
  *     generated goes on from there, and they are not said again
- * @param priority of whoever asks, where there is a choice: 0 to 10
+ * @param place among those that wait, where there is a choice
  */
 public record Ask(
-    List<Turn> turns, Sampling sampling, int maxTokens, List<Integer> said, int priority) {
+    List<Turn> turns, Sampling sampling, int maxTokens, List<Integer> said, Place place) {
   public Ask {
     turns = List.copyOf(turns);
     said = List.copyOf(said);
@@ -20,18 +20,23 @@ public record Ask(
     }
   }
 
+  /** An answer that another has begun, of no priority. */
+  public Ask(List<Turn> turns, Sampling sampling, int maxTokens, List<Integer> said) {
+    this(turns, sampling, maxTokens, said, Place.LAST);
+  }
+
   /** An answer from its beginning. */
   public Ask(List<Turn> turns, Sampling sampling, int maxTokens) {
-    this(turns, sampling, maxTokens, List.of(), 0);
+    this(turns, sampling, maxTokens, List.of());
   }
 
   /** The same, its first tokens having been said. */
   public Ask goingOnFrom(List<Integer> newSaid) {
-    return new Ask(turns, sampling, maxTokens, newSaid, priority);
+    return new Ask(turns, sampling, maxTokens, newSaid, place);
   }
 
   /** The same for somebody else. */
-  public Ask withPriority(int newPriority) {
-    return new Ask(turns, sampling, maxTokens, said, newPriority);
+  public Ask at(Place newPlace) {
+    return new Ask(turns, sampling, maxTokens, said, newPlace);
   }
 }

@@ -132,8 +132,7 @@ public final class EngineChild {
                   turns(json),
                   sampling(json.path("sampling")),
                   json.path("max").asInt(),
-                  json.path("said").valueStream().map(JsonNode::asInt).toList(),
-                  0));
+                  json.path("said").valueStream().map(JsonNode::asInt).toList()));
       case "flow" -> new Batcher.Command.Flow(id, json.path("on").asBoolean());
       case "cancel" -> new Batcher.Command.Cancel(id);
       default -> throw new IllegalArgumentException("unknown command");

@@ -7,6 +7,7 @@ import dev.gridtie.grid.dispatch.Slot;
 import dev.gridtie.grid.engine.Ask;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.grid.engine.EngineFailure;
+import dev.gridtie.grid.engine.Place;
 import dev.gridtie.grid.engine.Turn;
 import dev.gridtie.grid.link.Message.FromGateway;
 import dev.gridtie.grid.link.Message.FromNode;
@@ -38,9 +39,6 @@ final class Answering implements Engine.Generation {
   private static final int TEMPLATE_TOKENS_MAX = 1_024;
 
   private static final int TURN_TOKENS_MAX = 32;
-
-  /** How long an answer waits for a node. */
-  private static final long WAIT_NANOS_MAX = 60_000_000_000L;
 
   /** A stall is not called one before this. */
   private static final long STALL_NANOS_MIN = 400_000_000L;
@@ -155,8 +153,8 @@ final class Answering implements Engine.Generation {
     Request request =
         new Request(
             conversation,
-            said.isEmpty() ? ask.priority() : Request.PRIORITY_MAX, // somebody reads it already
-            grid.now() + WAIT_NANOS_MAX,
+            said.isEmpty() ? ask.place().priority() : Request.PRIORITY_MAX, // it is being read
+            grid.now() + waitNanosMax(),
             lostOn,
             new Request.Taker() {
               @Override
@@ -166,7 +164,7 @@ final class Answering implements Engine.Generation {
 
               @Override
               public void late() {
-                fail(Group.none());
+                fail(noTurn());
               }
             });
     waiting = request;
@@ -175,6 +173,11 @@ final class Answering implements Engine.Generation {
     }
     waiting = null;
     return false;
+  }
+
+  /** What has been said nobody else goes on with, so it waits as if there were nobody. */
+  private long waitNanosMax() {
+    return (said.isEmpty() ? ask.place() : Place.LAST).waitMax().toNanos();
   }
 
   private synchronized void take(Slot slot) {
@@ -363,8 +366,13 @@ final class Answering implements Engine.Generation {
       lostOn.clear(); // all have been tried; whoever is back may have another go
     }
     if (!seek()) {
-      fail(Group.none());
+      fail(noTurn());
     }
+  }
+
+  private synchronized EngineFailure noTurn() {
+    boolean busy = said.size() == ask.said().size() && group.size() > 0;
+    return busy ? Group.busy() : Group.none();
   }
 
   private void close(Leg from) {

@@ -132,15 +132,21 @@ public final class Group implements Generator {
     if (members.isEmpty() || !key.sampled() && !ask.said().isEmpty()) {
       throw new EngineException(none());
     }
+    if (ask.place().elsewhere()
+        && dispatcher.expectedWaitNanos() > ask.place().waitMax().toNanos()) {
+      throw new EngineException(busy());
+    }
     Answering answering = new Answering(grid, this, ask, listener);
     if (!answering.begin()) {
-      throw new EngineException(
-          new EngineFailure(
-              EngineFailure.Code.OVERLOADED,
-              "all nodes of this model are busy, and too many requests wait; try again soon",
-              true));
+      throw new EngineException(busy());
     }
     return answering;
+  }
+
+  /** Too many wait, or one has waited too long. */
+  static EngineFailure busy() {
+    return new EngineFailure(
+        EngineFailure.Code.OVERLOADED, "all nodes of this model are busy; try again soon", true);
   }
 
   static EngineFailure none() {

@@ -13,10 +13,15 @@ import java.util.concurrent.TimeUnit;
  * What the system says of itself: files under {@code /proc} and {@code /sys}, and small programs.
  *
  * @param root usually {@code /}
+ * @param programs where they lie; empty for where the system finds them
  */
-public record HostFiles(Path root) {
+public record HostFiles(Path root, String programs) {
   private static final int COMMAND_SECONDS_MAX = 5;
   private static final int OUTPUT_BYTES_MAX = 1 << 20;
+
+  public HostFiles(Path root) {
+    this(root, "");
+  }
 
   /** A file's text, stripped; empty where it cannot be read. */
   Optional<String> read(String path) {
@@ -44,9 +49,13 @@ public record HostFiles(Path root) {
 
   /** What a program prints; empty where there is none, or it fails, or takes too long. */
   Optional<String> run(String... command) {
+    List<String> placed = new ArrayList<>(List.of(command));
+    if (!programs.isEmpty()) {
+      placed.set(0, Path.of(programs, command[0]).toString());
+    }
     try {
       Process process =
-          new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+          new ProcessBuilder(placed).redirectError(ProcessBuilder.Redirect.DISCARD).start();
       process.getOutputStream().close();
       var watchdog =
           Thread.ofVirtual()

@@ -47,7 +47,7 @@ public final class NodeAgent implements AutoCloseable {
   private final NodeConfig config;
   private final Identity identity;
   private final Hardware hardware;
-  private final HostFiles host;
+  private final Signs signs;
   private final Owner owner;
   private final Optional<PowerMeter> meter;
   private final ModelFiles files;
@@ -85,6 +85,7 @@ public final class NodeAgent implements AutoCloseable {
       Identity identity,
       Hardware hardware,
       HostFiles host,
+      Signs signs,
       Owner owner,
       HttpClient http,
       InstantSource clock,
@@ -93,7 +94,7 @@ public final class NodeAgent implements AutoCloseable {
     this.config = config;
     this.identity = identity;
     this.hardware = hardware;
-    this.host = host;
+    this.signs = signs;
     this.owner = owner;
     this.http = http;
     this.clock = clock;
@@ -188,7 +189,8 @@ public final class NodeAgent implements AutoCloseable {
     Served now = work.served();
     long own = now == null ? 0 : now.fit().bytes();
     long reserve = Math.min(RESERVE_BYTES_MAX, hardware.memoryBytes() / RESERVE_PART);
-    return Hardware.memInfo(host, "MemAvailable")
+    return signs
+        .availableMemory()
         .map(free -> Math.clamp(free + own - reserve, 0, cap))
         .orElse(cap);
   }

@@ -20,6 +20,15 @@ public interface PowerMeter {
                   .filter(l -> l.matches("[0-9.]+"))
                   .map(Double::parseDouble));
     }
+    for (Path card : host.list("sys/class/drm", "card?")) {
+      String folder = host.root().relativize(card).resolve("device/hwmon").toString();
+      for (Path sensor : host.list(folder, "hwmon*")) { // AMD's, in millionths of a watt
+        String file = host.root().relativize(sensor).resolve("power1_average").toString();
+        if (host.number(file).isPresent()) {
+          return Optional.of(nanos -> host.number(file).map(micro -> micro / 1e6));
+        }
+      }
+    }
     List<Path> zones = host.list("sys/class/powercap", "intel-rapl:?");
     return zones.stream()
         .map(z -> host.root().relativize(z).resolve("energy_uj").toString())

@@ -175,7 +175,7 @@ final class Work {
               generate.job(), EngineFailure.Code.OVERLOADED, "all slots are taken", false));
       return;
     }
-    Ask ask = new Ask(generate.turns(), generate.sampling(), generate.max(), generate.said(), 0);
+    Ask ask = new Ask(generate.turns(), generate.sampling(), generate.max(), generate.said());
     try {
       Voice voice = new Voice(job);
       Engine.Generation generation = now.engine().generate(ask, voice);

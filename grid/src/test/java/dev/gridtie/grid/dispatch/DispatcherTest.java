@@ -61,6 +61,29 @@ class DispatcherTest {
   }
 
   @Test
+  void howLongATurnTakesIsSeenFromTheTurnsBefore() {
+    Dispatcher dispatcher = dispatcher(100);
+    assertThat(dispatcher.expectedWaitNanos()).isGreaterThan(1_000_000 * SECOND); // nobody is here
+    Slot one = join(dispatcher, "n1", 1, 10);
+    assertThat(dispatcher.expectedWaitNanos()).isZero();
+    for (int i = 0; i < 100; i++) { // a turn takes half a second
+      dispatcher.submit(request("r" + i, 0, 0));
+      now += SECOND / 2;
+      dispatcher.heard(one);
+      if (i < 99) {
+        dispatcher.finished(one, true);
+      }
+    }
+    assertThat(dispatcher.expectedWaitNanos()).isBetween(SECOND * 4 / 10, SECOND * 6 / 10);
+    for (int i = 0; i < 9; i++) {
+      dispatcher.submit(request("w" + i, 0, 0));
+    }
+    assertThat(dispatcher.expectedWaitNanos()).isBetween(4 * SECOND, 6 * SECOND);
+    now += 60 * SECOND; // nothing has moved
+    assertThat(dispatcher.expectedWaitNanos()).isGreaterThan(60 * SECOND);
+  }
+
+  @Test
   void tooManyAreNotTaken() {
     Dispatcher dispatcher = dispatcher(1);
     assertThat(dispatcher.submit(request("a", 0, 0))).isTrue();

@@ -118,10 +118,11 @@ class NodeAgentIT {
 
   private NodeAgent agent(int port) {
     HostFiles host = new HostFiles(folder);
+    Signs signs = new LinuxSigns(host);
     Owner owner =
         new Owner(
             new Owner.Rules(Owner.When.ALWAYS, Optional.empty(), Duration.ZERO, 100, 1000, true),
-            host,
+            signs,
             InstantSource.system(),
             ZoneOffset.UTC,
             System::nanoTime,
@@ -157,6 +158,7 @@ class NodeAgentIT {
         identity,
         hardware,
         host,
+        signs,
         owner,
         http,
         InstantSource.system(),

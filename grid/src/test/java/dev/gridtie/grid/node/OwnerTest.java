@@ -39,7 +39,7 @@ class OwnerTest {
     InstantSource clock = () -> now;
     return new Owner(
         new Owner.Rules(when, hours, Duration.ofSeconds(60), 40, 85, onBattery),
-        new HostFiles(root),
+        new LinuxSigns(new HostFiles(root)),
         clock,
         ZoneOffset.UTC,
         () -> now.toEpochMilli() * 1_000_000,
@@ -107,7 +107,7 @@ class OwnerTest {
     put("dev/pts/0", "");
     now = Instant.now();
     owner = owner(Owner.When.IDLE, Optional.empty(), false);
-    assertThat(owner.objects()).contains("somebody types");
+    assertThat(owner.objects()).contains("somebody is at the machine");
     now = now.plusSeconds(120);
     assertThat(owner.objects()).isEmpty();
   }
@@ -142,5 +142,8 @@ class OwnerTest {
     assertThat(meter.watts(() -> 1_000_000_000L)).isEmpty();
     put("sys/class/powercap/intel-rapl:0/energy_uj", "31000000");
     assertThat(meter.watts(() -> 2_000_000_000L)).contains(30.0);
+    put("sys/class/drm/card0/device/hwmon/hwmon3/power1_average", "45500000");
+    PowerMeter amd = PowerMeter.of(new HostFiles(root), "rocm").orElseThrow();
+    assertThat(amd.watts(() -> 0)).contains(45.5);
   }
 }
