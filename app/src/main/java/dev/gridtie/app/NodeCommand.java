@@ -1,5 +1,6 @@
 package dev.gridtie.app;
 
+import com.sun.management.OperatingSystemMXBean;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.nodes.Invitation;
 import dev.gridtie.grid.engine.Engine;
@@ -16,7 +17,6 @@ import dev.gridtie.grid.node.Signs;
 import dev.gridtie.x402.evm.EvmKey;
 import io.vertx.core.Vertx;
 import io.vertx.core.VertxOptions;
-import com.sun.management.OperatingSystemMXBean;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.net.URI;

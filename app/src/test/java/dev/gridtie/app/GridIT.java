@@ -227,6 +227,117 @@ class GridIT {
     assertThat(world.get("/v1/receipts/" + receipt).body()).contains(node);
   }
 
+  /**
+   * A gateway whose model stands behind its nodes in a hosted form that costs ten times as much.
+   */
+  private void startGatewayBeforeA(ScriptedServer hosted) throws Exception {
+    Path key = directory.resolve("hosted.key");
+    Files.writeString(key, "sk-hosted");
+    Path catalog = directory.resolve("hosted.yaml");
+    Files.writeString(
+        catalog,
+        """
+        providers:
+          - { name: hosted, dialect: openai, url: "%s", keys: [{ file: "%s" }], regions: [us] }
+        models:
+          - id: gridtie/tiny
+            endpoints:
+              - provider: hosted
+                model: big
+                promptUsdPerMillion: "10"
+                completionUsdPerMillion: "40"
+                contextTokens: 512
+                maxCompletionTokens: 512
+        """
+            .formatted(hosted.base(), key));
+    GatewayConfig c = world.config(0, List.of());
+    gateway =
+        world.start(
+            new GatewayConfig(
+                    null,
+                    0,
+                    null,
+                    c.payTo(),
+                    c.chain(),
+                    List.of(),
+                    catalog.toString(),
+                    0,
+                    null,
+                    null,
+                    false,
+                    c.limits())
+                .withGrid(
+                    new GatewayConfig.GridSettings(
+                        false,
+                        null,
+                        List.of(model("gridtie/tiny", null, Map.of("F16", tiny("F16")))))));
+  }
+
+  private static String provider(HttpResponse<String> answer) {
+    assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+    return answer.headers().firstValue("X-Gridtie-Provider").orElseThrow();
+  }
+
+  @Test
+  void whereNodesAreBusyFrozenOrGoneTheHostedModelAnswersIfItMay() throws Exception {
+    try (ScriptedServer hosted = new ScriptedServer()) {
+      hosted.on("big", ScriptedServer.well("From afar"));
+      startGatewayBeforeA(hosted);
+      Spawned node = join(newHome(), "--pace", "20"); // ten seconds for an answer
+      TestGateway.eventually("it answers", () -> ready() == 1);
+      String key = key("buyer", KeyLimits.NONE);
+      ObjectNode any = question("gridtie/tiny", "Who are you?", 1).put("temperature", 2);
+      any.putObject("provider").put("sort", "price");
+      ObjectNode near = any.deepCopy();
+      near.withObject("/provider").putArray("only").add("grid");
+      ObjectNode cheap = any.deepCopy().put("max_tokens", 5);
+      cheap.withObject("/provider").putObject("max_price").put("completion", 5);
+      assertThat(provider(ask(key, any.deepCopy().put("max_tokens", 5)))).isEqualTo("grid");
+      assertThat(hosted.calls).isEmpty();
+
+      List<CompletableFuture<String>> long4 = new ArrayList<>();
+      for (int i = 0; i < 4; i++) { // as many as the node answers at once
+        long4.add(CompletableFuture.supplyAsync(() -> providerOf(key, near)));
+      }
+      TestGateway.eventually("it is full", () -> active() == 4);
+      HttpResponse<String> elsewhere = ask(key, any);
+      assertThat(provider(elsewhere)).isEqualTo("hosted");
+      assertThat(said(elsewhere)).isEqualTo("From afar");
+      assertThat(active()).as("nobody waited until the node had room").isEqualTo(4);
+      assertThat(provider(ask(key, cheap))).as("that costs too much").isEqualTo("grid");
+      assertThat(hosted.calls).hasSize(1);
+      for (CompletableFuture<String> each : long4) {
+        assertThat(each.get(60, TimeUnit.SECONDS)).isEqualTo("grid");
+      }
+
+      signal(node, "STOP");
+      assertThat(provider(ask(key, any))).as("the node is frozen").isEqualTo("hosted");
+      signal(node, "KILL");
+      TestGateway.eventually("it is gone", () -> nodes().isEmpty());
+      assertThat(provider(ask(key, any))).as("the node is gone").isEqualTo("hosted");
+      assertThat(TestGateway.code(ask(key, near))).as("nobody else may").isEqualTo("no_endpoint");
+      assertThat(said(world.pay(Json.writeBytes(any)))).as("by x402 too").isEqualTo("From afar");
+      assertThat(hosted.calls).hasSize(4);
+    }
+  }
+
+  private static String providerOf(String key, ObjectNode body) {
+    try {
+      return provider(ask(key, body));
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static int active() throws Exception {
+    return nodes().stream().mapToInt(n -> n.path("running").asInt()).sum();
+  }
+
+  private static void signal(Spawned node, String name) throws Exception {
+    Process kill = new ProcessBuilder("kill", "-" + name, "" + node.process().pid()).start();
+    assertThat(kill.waitFor()).isZero();
+  }
+
   @Test
   void aPoolsNodesAnswerItsKeysAloneAndNobodyElseKnowsOfItsModels() throws Exception {
     startGateway(
