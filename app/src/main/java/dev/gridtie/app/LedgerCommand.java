@@ -1,6 +1,7 @@
 package dev.gridtie.app;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.gateway.nodes.WorkAudit;
 import dev.gridtie.gateway.receipts.LogKeeper;
 import dev.gridtie.gateway.receipts.Receipts;
 import dev.gridtie.gateway.till.GatewayTables;
@@ -52,7 +53,7 @@ final class LedgerCommand {
       description = {
         "Replays every entry by the rules, hashes the chain again, sums both sides, and looks whether any byte of the"
             + " database changed since it was sealed; and that the entries are those over which checkpoints were"
-            + " signed.",
+            + " signed; and that nodes were paid what their work is worth by the formula.",
         "With a checkpoint that you kept (GET /log/checkpoint), also that nothing was rewritten or rolled back since.",
         "Ends with status 0 where all holds, and 1 where something does not; then it names the first bad entry."
       })
@@ -86,12 +87,12 @@ final class LedgerCommand {
       List<Checkpoint> trusted = checkpoint == null ? List.of() : List.of(trusted(checkpoint, key));
       CheckpointWatcher watcher =
           new CheckpointWatcher(Verifier.read(where, CheckpointWatcher::kept), trusted);
+      WorkAudit work = new WorkAudit(watcher);
       Progress progress =
           new Progress("entries", Verifier.read(where, c -> new LedgerReader(c).size()));
       Verifier.Report report;
       try {
-        report =
-            Verifier.verify(where, progress::show, watcher, recorded(), Verify.this::keepRecord);
+        report = Verifier.verify(where, progress::show, work, recorded(), Verify.this::keepRecord);
       } catch (IllegalArgumentException e) {
         throw new Main.Failure(record + " cannot be gone on from: " + e.getMessage());
       }
@@ -106,6 +107,18 @@ final class LedgerCommand {
                   + " accounts, debits equal credits");
           System.out.println("head   " + sound.head());
           System.out.println("root   " + watcher.root());
+          if (work.parts() > 0) {
+            System.out.println(
+                "work   "
+                    + work.parts()
+                    + " parts of answers by nodes, worth what "
+                    + work.payments()
+                    + " payments say");
+          }
+          if (work.older() > 0) {
+            System.out.println(
+                "       " + work.older() + " parts of an older form, which nothing can be held to");
+          }
           trusted.forEach(
               c -> System.out.println("agrees with the checkpoint over " + c.size() + " entries"));
           yield 0;

@@ -161,7 +161,8 @@ final class NodeCommand implements Callable<Integer> {
       names = "--bandwidth",
       paramLabel = "MBIT",
       defaultValue = "0",
-      description = "At most so much while fetching a model; 0 for no limit.")
+      description =
+          "At most so much for models' files, fetched or given to other nodes; 0 for no limit.")
   double bandwidth;
 
   @Option(

@@ -1,10 +1,10 @@
 package dev.gridtie.app;
 
 import dev.gridtie.base.Ids;
-import dev.gridtie.gateway.nodes.Earnings;
 import dev.gridtie.gateway.nodes.Invitation;
 import dev.gridtie.gateway.nodes.Pool;
 import dev.gridtie.gateway.nodes.PoolStore;
+import dev.gridtie.gateway.nodes.Standing;
 import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.ledger.LedgerReader;
 import dev.gridtie.ledger.Verifier;
@@ -304,11 +304,11 @@ final class PoolCommand {
         invitations = store.invitations(name);
       }
       var ledger = home.ledger();
-      List<Earnings.Standing> all = Verifier.read(ledger, c -> Earnings.Standing.all(c, name));
+      List<Standing> all = Verifier.read(ledger, c -> Standing.all(c, name));
       System.out.printf(
           "%-42s %10s %8s %16s %16s  %s%n",
           "NODE", "TOKENS", "PARTS", "CREDITS", "PENDING", "LABEL");
-      for (Earnings.Standing s : all) {
+      for (Standing s : all) {
         String label =
             invitations.stream()
                 .filter(i -> i.node().equals(s.node()))

@@ -4,9 +4,11 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.gateway.nodes.WorkAudit;
 import dev.gridtie.ledger.AccountId;
 import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Verifier;
+import dev.gridtie.ledger.log.CheckpointWatcher;
 import dev.gridtie.testkit.FaultyProxy;
 import dev.gridtie.testkit.LocalPostgres;
 import dev.gridtie.x402.client.Coin;
@@ -352,7 +354,10 @@ final class TestGateway implements AutoCloseable {
   }
 
   void requireSound() {
-    if (Verifier.verify(ledger(), n -> {}) instanceof Verifier.Report.Damaged damaged) {
+    WorkAudit work =
+        new WorkAudit(
+            new CheckpointWatcher(Verifier.read(ledger(), CheckpointWatcher::kept), List.of()));
+    if (Verifier.verify(ledger(), n -> {}, work) instanceof Verifier.Report.Damaged damaged) {
       throw new AssertionError(damaged.problem());
     }
   }

@@ -1,26 +1,20 @@
 package dev.gridtie.gateway.nodes;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
-import dev.gridtie.base.Hashes;
-import dev.gridtie.base.Ids;
-import dev.gridtie.base.Json;
 import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.grid.fleet.WorkDone;
-import dev.gridtie.grid.pay.PayFormula;
+import dev.gridtie.grid.model.Manifest;
 import dev.gridtie.ledger.Database;
+import dev.gridtie.ledger.Entry;
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
 import dev.gridtie.ledger.LedgerTx;
 import dev.gridtie.ledger.StoreException;
 import java.math.BigInteger;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
-import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -28,14 +22,12 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
-import tools.jackson.databind.node.ArrayNode;
-import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Pays nodes for what they have done. One thread writes what has come in together: a row for each
- * part of an answer, and an entry for each node, whose evidence is the hash of its rows. What is
- * less than a micro-credit is carried over to the next time. Work of a pool whose operator vouches
- * for it is minted; other work is kept in escrow until it is verified.
+ * part of an answer, and an entry for each node, whose evidence is the hash of the rows since the
+ * last one. What is less than a micro-credit is carried over to the next time. Work of a pool whose
+ * operator vouches for it is minted; other work is kept in escrow until it is verified.
  */
 public final class Earnings implements AutoCloseable {
   /** How much may wait to be written; more is lost, and said so. */
@@ -142,172 +134,51 @@ public final class Earnings implements AutoCloseable {
     Instant now = clock.instant();
     Standing before = Standing.read(c, first.node(), first.pool());
     BigInteger flop = before.carry();
-    ArrayNode evidence = Json.array();
     long tokens = 0;
-    String batch = Ids.derived("batch " + works.getFirst().id());
+    int parts = 0;
     for (WorkDone work : works) {
-      // What a stranger says of its own electricity is worth nothing.
-      PayFormula.Energy energy =
-          work.vouched()
-              ? new PayFormula.Energy(work.joules(), flopPerKwh)
-              : PayFormula.Energy.UNKNOWN;
-      BigInteger worth =
-          PayFormula.pay(
-              work.manifest(), work.quantization(), work.work(), work.reliabilityPpm(), energy);
-      if (insert(c, work, worth, batch, now)) {
-        flop = flop.add(worth);
+      keep(c, work.manifest());
+      Part part = Part.of(work, flopPerKwh, before.openBatch());
+      if (part.insert(c, now)) {
+        flop = flop.add(part.flop());
         tokens += work.work().decodeTokens();
-        evidence.add(row(work, worth));
+        parts++;
       }
     }
     BigInteger[] micro = flop.divideAndRemainder(Credits.FLOP_PER_MICRO);
     boolean pending = !first.vouched();
     if (micro[0].signum() > 0) {
-      mint(c, log, first, batch, micro[0].multiply(Credits.FLOP_PER_MICRO), evidence, now);
+      BigInteger whole = micro[0].multiply(Credits.FLOP_PER_MICRO);
+      credit(c, log, first, before.openBatch(), whole, now);
     }
-    before.plus(micro[1], tokens, evidence.size(), micro[0], pending).write(c);
+    before.plus(micro[1], tokens, parts, micro[0], pending).write(c);
     return new Paid(first.node(), micro[0].longValueExact(), pending);
   }
 
-  private void mint(
-      Connection c,
-      LedgerTx log,
-      WorkDone first,
-      String batch,
-      BigInteger flop,
-      ArrayNode evidence,
-      Instant now)
+  /** The model's shape, by which its work was counted. */
+  private void keep(Connection c, Manifest manifest) throws SQLException {
+    try (PreparedStatement insert =
+        c.prepareStatement(
+            "INSERT INTO grid_manifest (hash, json) VALUES (?, ?) ON CONFLICT DO NOTHING")) {
+      insert.setString(1, manifest.hash());
+      insert.setString(2, manifest.canonical());
+      int unused = insert.executeUpdate();
+    }
+  }
+
+  private void credit(
+      Connection c, LedgerTx log, WorkDone first, String batch, BigInteger flop, Instant now)
       throws SQLException, RefusedException {
     boolean shared = !first.pool().isEmpty() && sharedPool.apply(first.pool());
     String holder = shared ? "pool:" + first.pool() : first.node();
+    String evidence = Part.evidence(Part.ofBatch(c, batch));
+    LedgerTx.Applied unusedToo =
+        log.apply(new Entry.Witness(WorkAudit.witnessId(batch), now, WorkAudit.KIND, evidence));
     if (first.vouched()) {
-      byte[] hash = Hashes.sha256(Json.canonical(evidence).getBytes(UTF_8));
       BigInteger unused =
-          Credits.mint(
-              c,
-              log,
-              new Credits.VerifiedWork(batch, holder, flop, HexFormat.of().formatHex(hash)),
-              now);
+          Credits.mint(c, log, new Credits.VerifiedWork(batch, holder, flop, evidence), now);
     } else {
       BigInteger unused = Credits.escrow(log, batch, holder, flop, now);
-    }
-  }
-
-  private static ObjectNode row(WorkDone work, BigInteger flop) {
-    ObjectNode json = Json.object();
-    json.put("id", work.id());
-    json.put("node", work.node());
-    json.put("model", work.manifest().id());
-    json.put("quantization", work.quantization());
-    json.put("prefill", work.work().prefillTokens());
-    json.put("decode", work.work().decodeTokens());
-    json.put("flop", flop.toString());
-    return json;
-  }
-
-  /** Whether it was not there before. */
-  private static boolean insert(
-      Connection c, WorkDone work, BigInteger flop, String batch, Instant now) throws SQLException {
-    try (PreparedStatement insert =
-        c.prepareStatement(
-            "INSERT INTO grid_work (id, node, pool, model, quantization, prefill, decode, flop, batch,"
-                + " created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")) {
-      insert.setString(1, work.id());
-      insert.setString(2, work.node());
-      insert.setString(3, work.pool());
-      insert.setString(4, work.manifest().id());
-      insert.setString(5, work.quantization());
-      insert.setInt(6, work.work().prefillTokens());
-      insert.setInt(7, work.work().decodeTokens());
-      insert.setString(8, flop.toString());
-      insert.setString(9, batch);
-      insert.setLong(10, now.toEpochMilli());
-      return insert.executeUpdate() == 1;
-    }
-  }
-
-  /**
-   * What a node has come to in a pool.
-   *
-   * @param carry FLOP that are less than a micro-credit
-   * @param released micro-credits that were minted for it
-   * @param pending micro-credits that were put in escrow for it, ever
-   */
-  public record Standing(
-      String node,
-      String pool,
-      BigInteger carry,
-      long tokens,
-      long parts,
-      BigInteger released,
-      BigInteger pending) {
-    static Standing read(Connection c, String node, String pool) throws SQLException {
-      try (PreparedStatement select =
-          c.prepareStatement("SELECT * FROM grid_node WHERE address = ? AND pool = ?")) {
-        select.setString(1, node);
-        select.setString(2, pool);
-        try (ResultSet row = select.executeQuery()) {
-          return row.next()
-              ? of(row)
-              : new Standing(node, pool, BigInteger.ZERO, 0, 0, BigInteger.ZERO, BigInteger.ZERO);
-        }
-      }
-    }
-
-    private static Standing of(ResultSet row) throws SQLException {
-      return new Standing(
-          row.getString("address"),
-          row.getString("pool"),
-          new BigInteger(row.getString("carry")),
-          row.getLong("tokens"),
-          row.getLong("answers"),
-          new BigInteger(row.getString("released")),
-          new BigInteger(row.getString("pending")));
-    }
-
-    /** Of all nodes of a pool, the one that has done most first. */
-    public static List<Standing> all(Connection c, String pool) throws SQLException {
-      List<Standing> all = new ArrayList<>();
-      try (PreparedStatement select =
-          c.prepareStatement("SELECT * FROM grid_node WHERE pool = ? ORDER BY tokens DESC")) {
-        select.setString(1, pool);
-        try (ResultSet row = select.executeQuery()) {
-          while (row.next()) {
-            all.add(of(row));
-          }
-        }
-      }
-      return all;
-    }
-
-    Standing plus(
-        BigInteger newCarry, long moreTokens, int moreParts, BigInteger micro, boolean isPending) {
-      return new Standing(
-          node,
-          pool,
-          newCarry,
-          tokens + moreTokens,
-          parts + moreParts,
-          isPending ? released : released.add(micro),
-          isPending ? pending.add(micro) : pending);
-    }
-
-    void write(Connection c) throws SQLException {
-      try (PreparedStatement upsert =
-          c.prepareStatement(
-              "INSERT INTO grid_node (address, pool, carry, tokens, answers, released, pending)"
-                  + " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (address, pool) DO UPDATE SET"
-                  + " carry = excluded.carry, tokens = excluded.tokens, answers = excluded.answers,"
-                  + " released = excluded.released, pending = excluded.pending")) {
-        upsert.setString(1, node);
-        upsert.setString(2, pool);
-        upsert.setString(3, carry.toString());
-        upsert.setLong(4, tokens);
-        upsert.setLong(5, parts);
-        upsert.setString(6, released.toString());
-        upsert.setString(7, pending.toString());
-        int unused = upsert.executeUpdate();
-      }
     }
   }
 

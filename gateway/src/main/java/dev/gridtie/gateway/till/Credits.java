@@ -139,6 +139,16 @@ public final class Credits {
     log.ensureOpen(holder, true, now);
   }
 
+  /** The entry that mints for some work. */
+  public static String mintId(String workId) {
+    return Ids.derived("mint " + workId);
+  }
+
+  /** The entry that keeps what some work would be worth. */
+  public static String escrowId(String workId) {
+    return Ids.derived("escrow " + workId);
+  }
+
   /**
    * Mints what work is worth, rounded down; the same work again changes nothing.
    *
@@ -156,8 +166,7 @@ public final class Credits {
                 Ids.derived("evidence " + work.id()), now, "work", work.evidenceSha256()));
     LedgerTx.Applied minted =
         log.apply(
-            new Entry.Transfer(
-                Ids.derived("mint " + work.id()), now, ISSUANCE, to, micro, "work " + work.id()));
+            new Entry.Transfer(mintId(work.id()), now, ISSUANCE, to, micro, "work " + work.id()));
     if (minted == LedgerTx.Applied.NEW && evidence == LedgerTx.Applied.NEW) {
       count(c, now, micro, BigInteger.ZERO, BigInteger.ZERO);
     }
@@ -176,13 +185,7 @@ public final class Credits {
     BigInteger micro = flop.divide(FLOP_PER_MICRO);
     open(log, holder(holder), now);
     log.apply(
-        new Entry.Hold(
-            Ids.derived("escrow " + workId),
-            now,
-            ISSUANCE,
-            holder(holder),
-            micro,
-            "work " + workId));
+        new Entry.Hold(escrowId(workId), now, ISSUANCE, holder(holder), micro, "work " + workId));
     return micro;
   }
 
@@ -199,13 +202,12 @@ public final class Credits {
         log.apply(
             new Entry.Witness(
                 Ids.derived("evidence " + work.id()), now, "work", work.evidenceSha256()));
-    String hold = Ids.derived("escrow " + work.id());
+    String hold = escrowId(work.id());
     LedgerTx.Applied minted =
         log.apply(
             micro.signum() == 0
-                ? new Entry.Release(Ids.derived("mint " + work.id()), now, hold, "not verified")
-                : new Entry.Post(
-                    Ids.derived("mint " + work.id()), now, hold, micro, "work " + work.id()));
+                ? new Entry.Release(mintId(work.id()), now, hold, "not verified")
+                : new Entry.Post(mintId(work.id()), now, hold, micro, "work " + work.id()));
     if (minted == LedgerTx.Applied.NEW && evidence == LedgerTx.Applied.NEW) {
       count(c, now, micro, BigInteger.ZERO, BigInteger.ZERO);
     }

@@ -14,6 +14,7 @@ import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.LedgerReader;
 import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Verifier;
+import dev.gridtie.ledger.log.CheckpointWatcher;
 import dev.gridtie.testkit.LocalPostgres;
 import java.math.BigInteger;
 import java.nio.file.Path;
@@ -51,12 +52,18 @@ class EarningsTest {
           1,
           List.of(WEIGHTS));
 
+  /** So small that its work comes to nothing for long. */
+  private static final Manifest SMALL =
+      new Manifest(
+          "small/model", "mit", "b".repeat(64), 4096, 1_000, 1_000, 1, 1, 1, List.of(WEIGHTS));
+
   @Parameter boolean onPostgres;
 
   @TempDir Path home;
   private Location where;
   private Database database;
   private Earnings earnings;
+  private boolean tampered;
   private final List<String> told = Collections.synchronizedList(new ArrayList<>());
 
   @BeforeEach
@@ -86,7 +93,96 @@ class EarningsTest {
   void close() {
     earnings.close();
     database.close();
-    assertThat(Verifier.verify(where, ignored -> {})).isInstanceOf(Verifier.Report.Sound.class);
+    if (!tampered) {
+      assertThat(audit()).isInstanceOf(Verifier.Report.Sound.class);
+    }
+  }
+
+  private Verifier.Report audit() {
+    CheckpointWatcher checkpoints =
+        new CheckpointWatcher(Verifier.read(where, CheckpointWatcher::kept), List.of());
+    return Verifier.verify(where, ignored -> {}, new WorkAudit(checkpoints));
+  }
+
+  /** What is found where somebody has changed a table through the gateway's own connection. */
+  private String found(String change) {
+    tampered = true;
+    int changed =
+        database.write(
+            (c, log) -> {
+              try (var statement = c.createStatement()) {
+                return statement.executeUpdate(change);
+              }
+            });
+    assertThat(changed).as(change).isPositive();
+    return ((Verifier.Report.Damaged) audit()).problem();
+  }
+
+  /** Several payments of two nodes' work, and some that is not paid yet. */
+  private void aDaysWork() {
+    for (int i = 0; i < 30; i++) {
+      earnings.add(work("c" + i, "club", true, 10 + i));
+      earnings.add(work("p" + i, "", false, 20));
+      if (i % 10 == 0) {
+        written();
+      }
+    }
+    written();
+    for (int i = 0; i < 3; i++) {
+      earnings.add(
+          new WorkDone(
+              "small" + i,
+              NODE,
+              "small",
+              true,
+              1,
+              SMALL,
+              "F16",
+              new PayFormula.Work(1, 0, 1),
+              1_000_000,
+              0));
+      written();
+    }
+    assertThat(audit()).isInstanceOf(Verifier.Report.Sound.class);
+  }
+
+  @Test
+  void whoeverChangesWhatNodesDidOrWereGivenIsFound() {
+    aDaysWork();
+    assertThat(found("UPDATE grid_work SET decode = decode + 1 WHERE id = 'c7'"))
+        .contains("work c7 is worth");
+  }
+
+  @Test
+  void workThatWasTakenAwayOrGivenToAnotherIsFound() {
+    aDaysWork();
+    assertThat(found("UPDATE grid_work SET pool = 'other' WHERE id = 'p3'")).contains("evidence");
+  }
+
+  @Test
+  void missingWorkIsFound() {
+    aDaysWork();
+    assertThat(found("DELETE FROM grid_work WHERE id = 'p25'")).contains("evidence");
+    assertThat(
+            found(
+                "DELETE FROM grid_work WHERE batch = (SELECT batch FROM grid_work WHERE id = 'p5')"))
+        .contains("evidence"); // still of the other batch
+  }
+
+  @Test
+  void aWholePaymentsWorkThatIsMissingIsFound() {
+    aDaysWork();
+    assertThat(found("DELETE FROM grid_work WHERE pool = ''")).contains("was paid");
+    assertThat(found("DELETE FROM grid_node WHERE pool = ''"))
+        .contains("the nodes' work that it pays is missing");
+  }
+
+  @Test
+  void sumsAndModelsThatWereChangedAreFound() {
+    aDaysWork();
+    assertThat(found("UPDATE grid_node SET carry = '1' WHERE pool = 'small'")).contains("was paid");
+    assertThat(found("UPDATE grid_manifest SET json = replace(json, '4096', '8192')"))
+        .contains("was changed");
   }
 
   private static WorkDone work(String id, String pool, boolean vouched, int tokens) {
@@ -161,7 +257,7 @@ class EarningsTest {
     }
     written();
     assertThat(balance(NODE)).isEqualTo(worth(1_000));
-    List<Earnings.Standing> all = database.read(c -> Earnings.Standing.all(c, "club"));
+    List<Standing> all = database.read(c -> Standing.all(c, "club"));
     assertThat(all).hasSize(1);
     assertThat(all.getFirst().tokens()).isEqualTo(1_000);
     assertThat(all.getFirst().parts()).isEqualTo(1_000);

@@ -7,6 +7,7 @@ import dev.gridtie.base.Json;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -80,8 +81,40 @@ public record Manifest(
 
   /** SHA-256 of its canonical JSON, hexadecimal: the same model has the same everywhere. */
   public String hash() {
-    byte[] digest = Hashes.sha256(Json.canonical(json()).getBytes(UTF_8));
-    return HexFormat.of().formatHex(digest);
+    return HexFormat.of().formatHex(Hashes.sha256(canonical().getBytes(UTF_8)));
+  }
+
+  /** Its canonical JSON (RFC 8785). */
+  public String canonical() {
+    return Json.canonical(json());
+  }
+
+  /**
+   * Reads one.
+   *
+   * @throws IllegalArgumentException where it is none
+   */
+  public static Manifest of(JsonNode json) {
+    return new Manifest(
+        json.path("id").asString(""),
+        json.path("licence").asString(""),
+        json.path("template").asString(""),
+        json.path("contextTokens").asInt(0),
+        json.path("activeParameters").asLong(0),
+        json.path("totalParameters").asLong(0),
+        json.path("layers").asInt(0),
+        json.path("attentionWidth").asInt(0),
+        json.path("cacheWidth").asInt(0),
+        json.path("variants").valueStream().map(Manifest::variant).toList());
+  }
+
+  private static Variant variant(JsonNode json) {
+    return new Variant(
+        json.path("quantization").asString(""),
+        json.path("sha256").asString(""),
+        json.path("bytes").asLong(0),
+        json.path("pieceBytes").asInt(0),
+        json.path("pieces").valueStream().map(p -> p.asString("")).toList());
   }
 
   private ObjectNode json() {

@@ -41,7 +41,7 @@ public final class ModelFiles {
 
   private final Path folder;
   private final long bytesMax;
-  private final long bytesPerSecondMax;
+  private final Bandwidth bandwidth;
   private final HttpClient http;
   private final InstantSource clock;
 
@@ -55,13 +55,13 @@ public final class ModelFiles {
 
   /**
    * @param bytesMax that all files may take
-   * @param bytesPerSecondMax while fetching; 0 for no limit
+   * @param bandwidth for what is fetched, and what is given to others
    */
-  public ModelFiles(
-      Path folder, long bytesMax, long bytesPerSecondMax, HttpClient http, InstantSource clock) {
+  ModelFiles(
+      Path folder, long bytesMax, Bandwidth bandwidth, HttpClient http, InstantSource clock) {
     this.folder = folder;
     this.bytesMax = bytesMax;
-    this.bytesPerSecondMax = bytesPerSecondMax;
+    this.bandwidth = bandwidth;
     this.http = http;
     this.clock = clock;
   }
@@ -188,11 +188,10 @@ public final class ModelFiles {
     String why = "";
     for (int i = 0; i < TRIES_MAX; i++) {
       Source source = sources.get(i % sources.size());
-      long began = System.nanoTime();
       try {
+        bandwidth.pass(variant.length(piece));
         byte[] bytes = ask(source, variant.offset(piece), variant.length(piece));
         if (isRight(variant, piece, bytes)) {
-          slowDown(bytes.length, began);
           return bytes;
         }
         why = source.url() + " gives other bytes than the model's";
@@ -202,16 +201,6 @@ public final class ModelFiles {
       Thread.sleep(PAUSE_MS << Math.min(i, 4));
     }
     throw new IOException("a piece of the model could not be fetched: " + why);
-  }
-
-  private void slowDown(int bytes, long began) throws InterruptedException {
-    if (bytesPerSecondMax > 0) {
-      long due = bytes * 1_000_000_000L / bytesPerSecondMax;
-      long left = due - (System.nanoTime() - began);
-      if (left > 0) {
-        Thread.sleep(Duration.ofNanos(left));
-      }
-    }
   }
 
   private byte[] ask(Source source, long from, int length)
@@ -287,7 +276,8 @@ public final class ModelFiles {
   }
 
   /** A part of a file that is here, for another node; empty where it is not. */
-  public byte[] part(String sha256, long offset, int length) throws IOException {
+  public byte[] part(String sha256, long offset, int length)
+      throws IOException, InterruptedException {
     Optional<Path> file = find(sha256);
     if (file.isEmpty()) {
       return new byte[0];
@@ -299,6 +289,7 @@ public final class ModelFiles {
           break;
         }
       }
+      bandwidth.pass(buffer.capacity());
       return buffer.array();
     }
   }

@@ -105,7 +105,7 @@ public final class NodeAgent implements AutoCloseable {
         new ModelFiles(
             config.models(),
             config.caps().diskBytes(),
-            config.caps().bytesPerSecond(),
+            Bandwidth.of(config.caps().bytesPerSecond()),
             http,
             clock);
     this.work = new Work(files);

@@ -300,6 +300,8 @@ final class Work {
                 bytes = files.part(want.file(), want.offset(), want.length());
               } catch (IOException e) {
                 System.err.println("gridtie: giving a file: " + e.getMessage());
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt(); // the node ends
               }
               from.send(new FromNode.Chunk(want.job(), Base64.getEncoder().encodeToString(bytes)));
             });

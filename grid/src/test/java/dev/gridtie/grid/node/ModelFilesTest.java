@@ -97,7 +97,7 @@ class ModelFilesTest {
   }
 
   private ModelFiles files(long max) {
-    return new ModelFiles(folder, max, 0, http, () -> now);
+    return new ModelFiles(folder, max, Bandwidth.of(0), http, () -> now);
   }
 
   @Test
@@ -111,6 +111,29 @@ class ModelFilesTest {
     assertThat(files.get(file, List.of(), Set.of(), n -> {})).isEqualTo(path);
     assertThat(files.part(file.sha256(), PIECE, 10)).isEqualTo(right(PIECE, PIECE + 9));
     assertThat(files.part(file.sha256(), bytes.length - 5L, 100)).hasSize(5);
+  }
+
+  @Test
+  void bandwidthIsKeptInBothDirectionsTogether() throws Exception {
+    List<Long> slept = new ArrayList<>();
+    long[] nanos = {0};
+    Bandwidth bandwidth =
+        new Bandwidth(
+            PIECE, // a piece a second
+            () -> nanos[0],
+            n -> {
+              slept.add(n);
+              nanos[0] += n;
+            });
+    ModelFiles files = new ModelFiles(folder, 1 << 30, bandwidth, http, () -> now);
+    Path path = files.get(file, List.of(server(this::right)), Set.of(), n -> {});
+    assertThat(path).hasBinaryContent(bytes);
+    assertThat(slept).as("four pieces, the first at once").containsOnly(1_000_000_000L).hasSize(3);
+    nanos[0] += 10_000_000_000L;
+    slept.clear();
+    assertThat(files.part(file.sha256(), 0, PIECE)).hasSize(PIECE); // for another node
+    assertThat(files.part(file.sha256(), 0, PIECE)).hasSize(PIECE);
+    assertThat(slept).containsExactly(1_000_000_000L);
   }
 
   @Test
