@@ -111,9 +111,9 @@ final class LedgerCommand {
             System.out.println(
                 "work   "
                     + work.parts()
-                    + " parts of answers by nodes, worth what "
+                    + " parts of answers by nodes agree with what "
                     + work.payments()
-                    + " payments say");
+                    + " payments were for");
           }
           if (work.older() > 0) {
             System.out.println(

@@ -3,7 +3,6 @@ package dev.gridtie.app;
 import com.sun.management.OperatingSystemMXBean;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.nodes.Invitation;
-import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.grid.link.Identity;
 import dev.gridtie.grid.node.FoundServers;
 import dev.gridtie.grid.node.Hardware;
@@ -327,31 +326,6 @@ final class NodeCommand implements Callable<Integer> {
     }
   }
 
-  /** The libraries for what the machine has, where their package is installed. */
-  private Path libraries(Install install, Hardware hardware) {
-    String kind =
-        switch (engine) {
-          case "auto" -> hardware.gpuKind().equals("rocm") ? "vulkan" : hardware.gpuKind();
-          case "cpu" -> "";
-          case "cuda", "vulkan" -> engine;
-          default -> throw new Main.Failure("--engine must be auto, cpu, cuda or vulkan");
-        };
-    if (kind.equals("cuda") || kind.equals("vulkan")) {
-      Path wanted =
-          Engine.libraries(install.root().resolve("native/" + kind + "/node_modules"), kind);
-      if (Files.isDirectory(wanted)) {
-        return wanted;
-      }
-      String how = "./gridtie build " + kind + " fetches it";
-      if (!engine.equals("auto")) {
-        throw new Main.Failure("the engine for " + kind + " is not installed: " + how);
-      }
-      System.err.println(
-          "gridtie: " + hardware.gpu() + " is not used: its engine is not installed; " + how);
-    }
-    return Engine.libraries(install.nodeModules());
-  }
-
   @Override
   public Integer call() throws Exception {
     List<URI> gateways = gateways();
@@ -367,8 +341,14 @@ final class NodeCommand implements Callable<Integer> {
     }
     HostFiles host = new HostFiles(Path.of("/"));
     OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
-    Hardware hardware =
-        Hardware.detect(host, system.getAvailableProcessors(), system.getTotalMemorySize());
+    NodeEngine chosen =
+        NodeEngine.choose(
+            engine,
+            install,
+            Hardware.detect(host, system.getAvailableProcessors(), system.getTotalMemorySize()),
+            host,
+            where.logs().resolve("engine.log"));
+    Hardware hardware = chosen.hardware();
     NodeConfig.Caps caps = caps(hardware);
     Owner.Rules rules = rules();
     HttpClient http =
@@ -384,7 +364,7 @@ final class NodeCommand implements Callable<Integer> {
             invitation,
             caps,
             where.path().resolve("models"),
-            libraries(install, hardware),
+            chosen.libraries(),
             where.logs().resolve("engine.log"),
             behindTheOwner(when),
             server(http));

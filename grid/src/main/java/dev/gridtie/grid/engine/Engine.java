@@ -388,22 +388,7 @@ public final class Engine implements Generator, AutoCloseable {
   }
 
   private void runChild() throws IOException {
-    List<String> command = new ArrayList<>(config.under());
-    command.addAll(
-        List.of(
-            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-            "-XX:+UseSerialGC",
-            "-Xmx512m",
-            "-Xshare:auto",
-            "--enable-native-access=ALL-UNNAMED",
-            "--sun-misc-unsafe-memory-access=allow",
-            "-cp",
-            System.getProperty("java.class.path"),
-            EngineChild.class.getName()));
-    Process process =
-        new ProcessBuilder(command)
-            .redirectError(ProcessBuilder.Redirect.appendTo(config.log().toFile()))
-            .start();
+    Process process = EngineChild.start(config.under(), config.log());
     try (BufferedWriter in =
             new BufferedWriter(new OutputStreamWriter(process.getOutputStream(), UTF_8));
         BufferedReader out =

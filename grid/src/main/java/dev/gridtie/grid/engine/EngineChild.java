@@ -10,10 +10,13 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
@@ -27,6 +30,30 @@ public final class EngineChild {
   private static final int OUTPUT_BYTES = 1 << 16;
 
   private EngineChild() {}
+
+  /**
+   * Starts one.
+   *
+   * @param under what it is started under, such as {@code nice -n 19}; usually nothing
+   * @param log where its errors go
+   */
+  static Process start(List<String> under, Path log) throws IOException {
+    List<String> command = new ArrayList<>(under);
+    command.addAll(
+        List.of(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-XX:+UseSerialGC",
+            "-Xmx512m",
+            "-Xshare:auto",
+            "--enable-native-access=ALL-UNNAMED",
+            "--sun-misc-unsafe-memory-access=allow",
+            "-cp",
+            System.getProperty("java.class.path"),
+            EngineChild.class.getName()));
+    return new ProcessBuilder(command)
+        .redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()))
+        .start();
+  }
 
   /** Takes no arguments: the first line of input says which model, where, and how. */
   public static void main(String[] arguments) throws Exception {
@@ -43,7 +70,12 @@ public final class EngineChild {
     }
     Lines lines = new Lines(out);
     try {
-      serve(Json.trusted(first), in, lines);
+      JsonNode config = Json.trusted(first);
+      if (config.path("devices").asBoolean(false)) {
+        lines.send(devices(Path.of(config.path("libraries").asString())));
+      } else {
+        serve(config, in, lines);
+      }
     } catch (RuntimeException e) {
       ObjectNode failed = Json.object();
       failed.put("ev", "fatal");
@@ -51,6 +83,21 @@ public final class EngineChild {
       lines.send(failed);
       System.exit(1);
     }
+  }
+
+  private static ObjectNode devices(Path libraries) {
+    ObjectNode answer = Json.object().put("ev", "devices");
+    ArrayNode list = answer.putArray("list");
+    try (Arena arena = Arena.ofConfined()) {
+      for (Device device : new Backends(libraries, arena).devices()) {
+        ObjectNode one = list.addObject();
+        one.put("name", device.name());
+        one.put("description", device.description());
+        one.put("kind", device.kind().name().toLowerCase(Locale.ROOT));
+        one.put("memory", device.memoryBytes());
+      }
+    }
+    return answer;
   }
 
   private static void serve(JsonNode config, BufferedReader in, Lines lines)

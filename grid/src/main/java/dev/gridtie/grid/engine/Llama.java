@@ -35,7 +35,7 @@ final class Llama implements AutoCloseable {
   static final String VERSION = "0.5.0-dev";
 
   /** What its files are called by. */
-  private static final String FILE_VERSION = "0.5.0";
+  static final String FILE_VERSION = "0.5.0";
 
   private static final int TYPE_F32 = 0;
   private static final int TYPE_F16 = 1;
@@ -76,11 +76,7 @@ final class Llama implements AutoCloseable {
     this.library = new NativeLibrary(libraries, "llama", FILE_VERSION, arena);
     requireVersion();
     library.call("llama_backend_init", FunctionDescriptor.ofVoid());
-    new NativeLibrary(libraries, "ggml", FILE_VERSION, arena)
-        .call(
-            "ggml_backend_load_all_from_path",
-            FunctionDescriptor.ofVoid(ADDRESS),
-            arena.allocateFrom(libraries.toString()));
+    var unused = new Backends(libraries, arena);
 
     MemorySegment modelParams = library.struct("llama_model_default_params", MODEL_PARAMS);
     requireDefaults(

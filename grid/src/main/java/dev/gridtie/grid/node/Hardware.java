@@ -1,5 +1,6 @@
 package dev.gridtie.grid.node;
 
+import dev.gridtie.grid.engine.Device;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -111,6 +112,34 @@ public record Hardware(
         .filter(Matcher::find)
         .map(m -> Long.parseLong(m.group(1)) * 1024)
         .findFirst();
+  }
+
+  /**
+   * The same with what an engine has found on it.
+   *
+   * @param devices that a model can live on instead of the processor; none where it has to
+   */
+  public Hardware with(List<Device> devices, HostFiles host) {
+    if (devices.isEmpty()) {
+      boolean readable = PowerMeter.of(host, "").isPresent();
+      return new Hardware(
+          cpu, cores, cpuFeatures, memoryBytes, "", "", 0, cores * WATTS_PER_CORE, readable);
+    }
+    long own =
+        devices.stream()
+            .filter(d -> d.kind() == Device.Kind.GPU)
+            .mapToLong(Device::memoryBytes)
+            .sum();
+    return new Hardware(
+        cpu,
+        cores,
+        cpuFeatures,
+        memoryBytes,
+        gpu.isEmpty() ? devices.getFirst().description() : gpu,
+        gpuKind.isEmpty() ? "vulkan" : gpuKind,
+        own,
+        watts,
+        powerReadable);
   }
 
   private record Gpu(String name, String kind, long bytes, int watts) {}
