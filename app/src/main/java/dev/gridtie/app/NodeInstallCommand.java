@@ -42,6 +42,7 @@ final class NodeInstallCommand implements Callable<Integer> {
   static String text(Path launcher, List<String> options) {
     StringBuilder line = new StringBuilder(quoted(launcher.toString())).append(" node");
     options.forEach(o -> line.append(' ').append(quoted(o)));
+    // No idle weight of processors: an engine that is killed would have none to die on.
     return """
         [Unit]
         Description=Gridtie node: answers for others while this machine is idle
@@ -53,7 +54,6 @@ final class NodeInstallCommand implements Callable<Integer> {
         RestartSec=10
         Nice=10
         IOSchedulingClass=idle
-        CPUWeight=idle
         NoNewPrivileges=yes
 
         [Install]
