@@ -1,0 +1,294 @@
+package dev.gridtie.gateway.edge;
+
+import dev.gridtie.base.Json;
+import dev.gridtie.gateway.account.Account;
+import dev.gridtie.wire.ApiError;
+import dev.gridtie.wire.gemini.GeminiTranslator;
+import dev.gridtie.wire.openai.ErrorEnvelope;
+import io.vertx.core.buffer.Buffer;
+import io.vertx.core.http.HttpServerRequest;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+import java.util.function.Function;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Which page is at which path, and who may see it. */
+final class Pages {
+  private final Services services;
+  private final Intake intake;
+  private final Listings listings;
+  private final AccountPages accounts;
+  private final CreditPages credits;
+  private final LogPages logPages;
+  private final Optional<GridPages> grid;
+  private final Map<String, BooleanSupplier> health;
+
+  /**
+   * @param health what must be well for a paid request to succeed, by name
+   */
+  Pages(
+      Services services,
+      Intake intake,
+      Listings listings,
+      Optional<GridPages> grid,
+      Map<String, BooleanSupplier> health) {
+    this.services = services;
+    this.intake = intake;
+    this.listings = listings;
+    this.grid = grid;
+    this.health = Map.copyOf(health);
+    this.accounts = new AccountPages(services.database(), services.keys());
+    this.credits = new CreditPages(services);
+    this.logPages = new LogPages(services.log(), services.witness());
+  }
+
+  /** Everything but conversations: what others, operators and machines look at. */
+  void page(HttpServerRequest request, String path, EdgeServer.Handlers handlers) {
+    Reply reply = intake.reply(request, ErrorEnvelope::of);
+    switch (path) {
+      case "/v1/models" -> intake.get(request, reply, r -> models(request, r));
+      case ChannelPage.PATH -> {
+        ChannelPage page = handlers.channels();
+        intake.get(request, reply, r -> page.handle(request.headers(), r));
+      }
+      case A2aServer.CARD ->
+          intake.get(request, reply, r -> r.sendQuietly(200, handlers.a2a().card()));
+      case "/metrics" -> metrics(request, reply);
+      case "/sdk/gridtie.js" -> intake.get(request, reply, Pages::sdk);
+      case LogPages.WITNESS ->
+          intake.receiveAny(
+              request,
+              reply,
+              body -> intake.serve(() -> logPages.addCheckpoint(body, reply), reply));
+      case String p when p.startsWith(LogPages.PREFIX) -> {
+        String rest = p.substring(LogPages.PREFIX.length());
+        boolean local = isLocal(request);
+        intake.get(request, reply, r -> logPages.handle(rest, local, r));
+      }
+      case String p when p.startsWith(CreditPages.PREFIX) ->
+          credits(request, p.substring(CreditPages.PREFIX.length()), reply);
+      case String p when p.startsWith(GridPages.PREFIX) && grid.isPresent() ->
+          grid(request, grid.get(), p.substring(GridPages.PREFIX.length()), reply);
+      case "/health/live" ->
+          intake.health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
+      case "/health/ready" -> intake.health(request, reply, this::ready);
+      case String p when p.startsWith("/v1/receipts/") ->
+          intake.get(request, reply, r -> receipt(p.substring("/v1/receipts/".length()), r));
+      case String p when p.startsWith("/v1/models/") ->
+          intake.get(request, reply, r -> model(p.substring("/v1/models/".length()), r));
+      default -> intake.refuse(request, reply, nothingHere());
+    }
+  }
+
+  private void grid(HttpServerRequest request, GridPages pages, String page, Reply reply) {
+    if (GridPages.isFile(page)) {
+      intake.get(request, reply, r -> pages.file(GridPages.fileOf(page), request.headers(), r));
+      return;
+    }
+    boolean local = isLocal(request);
+    intake.get(
+        request,
+        reply,
+        r -> {
+          String pool =
+              Credentials.key(request.headers(), request.query())
+                  .flatMap(services.keys()::open)
+                  .flatMap(a -> a.key().limits().pool())
+                  .orElse(local ? GridFeed.ALL : "");
+          if (!pages.handle(page, pool, r)) {
+            r.error(nothingHere());
+          }
+        });
+  }
+
+  private void credits(HttpServerRequest request, String page, Reply reply) {
+    switch (page) {
+      case "quote" ->
+          intake.get(
+              request,
+              reply,
+              r -> credits.quote(request.getParam("usd"), request.getParam("credits"), r));
+      case "supply" -> intake.get(request, reply, credits::supply);
+      case "statement" ->
+          intake.get(
+              request,
+              reply,
+              r ->
+                  Credentials.key(request.headers(), request.query())
+                      .flatMap(services.keys()::open)
+                      .ifPresentOrElse(
+                          a -> credits.statement(a, r), () -> r.error(ChatHandler.unknownKey())));
+      case "transfer" ->
+          intake.post(
+              request,
+              reply,
+              body -> credits.transfer(request.headers(), request.query(), body, reply));
+      default -> intake.refuse(request, reply, nothingHere());
+    }
+  }
+
+  /** What a web page asks with: a module that any page may load. */
+  private static void sdk(Reply reply) {
+    try (InputStream in = Pages.class.getResourceAsStream("gridtie.js")) {
+      if (in == null) {
+        reply.error(nothingHere());
+        return;
+      }
+      reply.header("Access-Control-Allow-Origin", "*").header("Cache-Control", "max-age=3600");
+      reply.sendWhole(200, "text/javascript; charset=utf-8", Buffer.buffer(in.readAllBytes()));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** For this machine alone: what is earned and spent is nobody else's business. */
+  private void metrics(HttpServerRequest request, Reply reply) {
+    if (!isLocal(request)) {
+      intake.refuse(request, reply, nothingHere());
+      return;
+    }
+    intake.health(
+        request,
+        reply,
+        r ->
+            r.sendWhole(
+                200,
+                "text/plain; version=0.0.4; charset=utf-8",
+                Buffer.buffer(services.metrics().scrape())));
+  }
+
+  /** Whether this machine asks, and for nobody behind it. */
+  private static boolean isLocal(HttpServerRequest request) {
+    String from = request.remoteAddress() == null ? "" : request.remoteAddress().hostAddress();
+    boolean local = from.startsWith("127.") || from.equals("0:0:0:0:0:0:0:1") || from.equals("::1");
+    return local && request.getHeader("X-Forwarded-For") == null;
+  }
+
+  private static ApiError nothingHere() {
+    return ApiError.of(
+        ApiError.Kind.NOT_FOUND,
+        "not_found",
+        "There is nothing here. Try POST /v1/chat/completions, /v1/responses, /v1/messages or"
+            + " /v1beta/models/MODEL:generateContent, GET /v1/models or GET /v1/receipts/{id}.");
+  }
+
+  /** OpenRouter's pages, but for conversations. */
+  void openRouter(HttpServerRequest request, String path) {
+    Reply reply = intake.reply(request, OpenRouterErrors::of);
+    switch (path) {
+      case "/models" -> intake.get(request, reply, r -> r.sendQuietly(200, listings.openRouter()));
+      case "/providers" ->
+          intake.get(request, reply, r -> r.sendQuietly(200, listings.providers()));
+      case "/key", "/auth/key" -> account(request, reply, a -> Optional.of(accounts.key(a)));
+      case "/credits" -> account(request, reply, a -> Optional.of(accounts.credits(a)));
+      case "/generation" ->
+          account(
+              request, reply, a -> accounts.generation(a, String.valueOf(request.getParam("id"))));
+      case String p when p.startsWith("/models/") && p.endsWith("/endpoints") -> {
+        String id = p.substring("/models/".length(), p.length() - "/endpoints".length());
+        intake.get(request, reply, r -> found(r, listings.endpoints(decoded(id)), NO_MODEL));
+      }
+      default -> intake.refuse(request, reply, nothingHere());
+    }
+  }
+
+  /** Gemini's list of models. */
+  void gemini(HttpServerRequest request, String path) {
+    Reply reply = intake.reply(request, new GeminiTranslator(false)::writeError);
+    if (path.isEmpty() || path.equals("/")) {
+      intake.get(request, reply, r -> r.sendQuietly(200, listings.gemini()));
+    } else {
+      intake.get(
+          request, reply, r -> found(r, listings.gemini(decoded(path.substring(1))), NO_MODEL));
+    }
+  }
+
+  private static final ApiError NO_MODEL =
+      ApiError.of(
+          ApiError.Kind.NOT_FOUND,
+          "model_not_found",
+          "There is no such model. GET /v1/models lists all.");
+
+  private static void found(Reply reply, Optional<ObjectNode> page, ApiError otherwise) {
+    if (page.isPresent()) {
+      reply.sendQuietly(200, page.get());
+    } else {
+      reply.error(otherwise);
+    }
+  }
+
+  private static String decoded(String path) {
+    try {
+      return java.net.URLDecoder.decode(path, java.nio.charset.StandardCharsets.UTF_8);
+    } catch (IllegalArgumentException e) {
+      return path;
+    }
+  }
+
+  /** A page about the key that asks for it. */
+  private void account(
+      HttpServerRequest request, Reply reply, Function<Account, Optional<ObjectNode>> page) {
+    intake.get(
+        request,
+        reply,
+        r -> {
+          Optional<Account> account =
+              Credentials.key(request.headers(), request.query()).flatMap(services.keys()::open);
+          if (account.isEmpty()) {
+            r.error(ChatHandler.unknownKey());
+          } else {
+            found(
+                r,
+                page.apply(account.get()),
+                ApiError.of(
+                    ApiError.Kind.NOT_FOUND,
+                    "generation_not_found",
+                    "There is no such generation of this key. It is written down a moment after its answer."));
+          }
+        });
+  }
+
+  private void ready(Reply reply) {
+    ObjectNode json = Json.object();
+    boolean all = true;
+    for (var each : health.entrySet()) {
+      boolean well = each.getValue().getAsBoolean();
+      json.put(each.getKey(), well ? "ok" : "down");
+      all &= well;
+    }
+    json.put("status", all ? "ready" : "not ready");
+    reply.sendQuietly(all ? 200 : 503, json);
+  }
+
+  /** Anthropic's clients say who they are by a header. */
+  private void models(HttpServerRequest request, Reply reply) {
+    boolean anthropic = request.getHeader("anthropic-version") != null;
+    reply.sendQuietly(200, anthropic ? listings.anthropic() : listings.openAi());
+  }
+
+  private void model(String id, Reply reply) {
+    found(reply, listings.openAi(decoded(id)), NO_MODEL);
+  }
+
+  private void receipt(String id, Reply reply) {
+    Optional<String> receipt = services.desk().receipt(id);
+    if (receipt.isEmpty()) {
+      reply.error(
+          ApiError.of(
+              ApiError.Kind.NOT_FOUND,
+              "receipt_not_found",
+              "There is no such receipt. A receipt is written when its answer has been delivered."));
+      return;
+    }
+    try {
+      reply.send(
+          200, "application/json", receipt.get().getBytes(java.nio.charset.StandardCharsets.UTF_8));
+    } catch (Reply.GoneException e) {
+      // Nobody is there to be told.
+    }
+  }
+}
