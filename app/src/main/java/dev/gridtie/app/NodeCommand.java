@@ -413,7 +413,8 @@ final class NodeCommand implements Callable<Integer> {
             InstantSource.system(),
             ZoneId.systemDefault(),
             System::nanoTime,
-            NodeCommand::ownProcesses);
+            NodeCommand::ownProcesses,
+            Thread::startVirtualThread);
     Teller teller = new Teller(where.path().resolve(NodeStatusCommand.FILE));
     NodeAgent agent =
         new NodeAgent(

@@ -140,11 +140,11 @@ final class Answering implements Engine.Generation {
 
   /** Looks for a node; false where too many wait. */
   synchronized boolean begin() {
-    grid.began(this);
+    grid.began(this, group);
     boolean accepted = seek();
     if (!accepted) {
       over = true;
-      grid.ended(this);
+      grid.ended(this, group);
     }
     return accepted;
   }
@@ -290,7 +290,7 @@ final class Answering implements Engine.Generation {
       promptTokens = from.prompt;
       listener.started(promptTokens);
     }
-    grid.ended(this);
+    grid.ended(this, group);
     group.dispatcher().finished(from.slot, true);
     listener.ended(ended.reason(), promptTokens, ended.count());
   }
@@ -303,7 +303,7 @@ final class Answering implements Engine.Generation {
         close(each);
         group.dispatcher().released(each.slot);
       }
-      grid.ended(this);
+      grid.ended(this, group);
       listener.failed(failure);
       return;
     }
@@ -409,13 +409,18 @@ final class Answering implements Engine.Generation {
       return;
     }
     over = true;
-    grid.ended(this);
+    grid.ended(this, group);
     listener.failed(failure);
   }
 
   /** Looks whether the nodes do what they should; called every few milliseconds. */
   synchronized void check(long now) {
     Leg running = leg;
+    Request late = waiting;
+    if (late != null && late.deadlineNanos() <= now && group.dispatcher().withdraw(late)) {
+      fail(noTurn()); // where no node is left, nobody else looks at the time
+      return;
+    }
     if (over || paused || running == null) {
       return;
     }
@@ -505,7 +510,7 @@ final class Answering implements Engine.Generation {
         paid(each, each == leg ? said.size() : each.from);
         group.dispatcher().released(each.slot);
       }
-      grid.ended(this);
+      grid.ended(this, group);
     }
     if (withdrawn != null) {
       boolean unused = group.dispatcher().withdraw(withdrawn);

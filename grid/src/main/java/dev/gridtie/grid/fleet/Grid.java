@@ -129,13 +129,25 @@ public final class Grid {
     executor.execute(what);
   }
 
-  void began(Answering one) {
+  void began(Answering one, Group group) {
     asked.incrementAndGet();
+    group.began();
     answering.add(one);
   }
 
-  void ended(Answering one) {
-    answering.remove(one);
+  void ended(Answering one, Group group) {
+    if (answering.remove(one)) {
+      group.ended();
+      if (group.isDone()) {
+        later(() -> dropIfDone(group));
+      }
+    }
+  }
+
+  private synchronized void dropIfDone(Group group) {
+    if (group.isDone()) {
+      groups.remove(group.key(), group);
+    }
   }
 
   boolean mayHedge() {
@@ -387,9 +399,7 @@ public final class Grid {
     if (group != null && slot != null) {
       group.remove(member);
       group.dispatcher().leave(slot);
-      if (group.size() == 0) {
-        groups.remove(group.key(), group);
-      }
+      dropIfDone(group);
     }
   }
 

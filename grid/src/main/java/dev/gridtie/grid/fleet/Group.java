@@ -41,6 +41,7 @@ public final class Group implements Generator {
   private final Dispatcher dispatcher;
   private final List<Member> members = new CopyOnWriteArrayList<>();
   private final AtomicInteger turn = new AtomicInteger();
+  private final AtomicInteger answers = new AtomicInteger();
   private volatile double usualRate;
 
   /**
@@ -86,6 +87,19 @@ public final class Group implements Generator {
 
   void remove(Member member) {
     members.remove(member);
+  }
+
+  void began() {
+    answers.incrementAndGet();
+  }
+
+  void ended() {
+    answers.decrementAndGet();
+  }
+
+  /** Whether nobody would miss it: no node is here, and no answer waits until one is back. */
+  boolean isDone() {
+    return members.isEmpty() && answers.get() == 0;
   }
 
   public int size() {

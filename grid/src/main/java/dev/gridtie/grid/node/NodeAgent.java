@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.random.RandomGenerator;
@@ -69,6 +70,7 @@ public final class NodeAgent implements AutoCloseable {
   private volatile long retryAt;
   private volatile boolean closed;
   private volatile double watts = -1;
+  private final AtomicBoolean measuring = new AtomicBoolean();
   private final Thread steward;
   private long tokensBefore;
   private long tokensAt = System.nanoTime();
@@ -209,12 +211,19 @@ public final class NodeAgent implements AutoCloseable {
     }
   }
 
+  /** Beside the steward, for a driver may take long to say. */
   private void watchPower() {
-    if (meter.isEmpty()) {
-      return;
+    if (meter.isPresent() && measuring.compareAndSet(false, true)) {
+      Thread.startVirtualThread(
+          () -> {
+            try {
+              meter.get().watts(System::nanoTime).ifPresent(w -> watts = w);
+              work.throttle(config.caps().watts() > 0 && watts > config.caps().watts());
+            } finally {
+              measuring.set(false);
+            }
+          });
     }
-    meter.get().watts(System::nanoTime).ifPresent(w -> watts = w);
-    work.throttle(config.caps().watts() > 0 && watts > config.caps().watts());
   }
 
   // Getting ready

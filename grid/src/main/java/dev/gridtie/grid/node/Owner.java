@@ -6,6 +6,8 @@ import java.time.InstantSource;
 import java.time.LocalTime;
 import java.time.ZoneId;
 import java.util.Optional;
+import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -13,7 +15,7 @@ import java.util.stream.Stream;
 /**
  * Watches what the owner does with the machine, and says whether it may work for others now. The
  * owner's work is what all processors do, less what the node and its children do. Used by one
- * thread.
+ * thread, but for the slow looks.
  */
 public final class Owner {
   /** When the machine contributes. */
@@ -57,11 +59,14 @@ public final class Owner {
   private long lastAt;
   private Instant busyUntil = Instant.MIN;
   private boolean tooHot;
-  private Optional<String> slowReason = Optional.empty();
+  private final Executor aside;
+  private final AtomicBoolean looking = new AtomicBoolean();
+  private volatile Optional<String> slowReason = Optional.of("the machine is being looked at");
   private long slowLookedAt = Long.MIN_VALUE;
 
   /**
    * @param ownProcesses the ids of the node and all it has started
+   * @param aside for looks that may take long: they must not hold up the others
    */
   public Owner(
       Rules rules,
@@ -69,7 +74,9 @@ public final class Owner {
       InstantSource clock,
       ZoneId zone,
       LongSupplier nanos,
-      Supplier<Stream<Long>> ownProcesses) {
+      Supplier<Stream<Long>> ownProcesses,
+      Executor aside) {
+    this.aside = aside;
     this.rules = rules;
     this.signs = signs;
     this.clock = clock;
@@ -107,9 +114,17 @@ public final class Owner {
   /** What changes seldom, or costs something to find out. */
   private Optional<String> slowReason(Instant now) {
     long at = nanos.getAsLong();
-    if (slowLookedAt == Long.MIN_VALUE || at - slowLookedAt > SLOW_LOOK_NANOS) {
+    boolean due = slowLookedAt == Long.MIN_VALUE || at - slowLookedAt > SLOW_LOOK_NANOS;
+    if (due && looking.compareAndSet(false, true)) {
       slowLookedAt = at;
-      slowReason = battery().or(() -> touched(now)).or(this::screen);
+      aside.execute(
+          () -> {
+            try {
+              slowReason = battery().or(() -> touched(now)).or(this::screen);
+            } finally {
+              looking.set(false);
+            }
+          });
     }
     return slowReason;
   }

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.LongSupplier;
 
-/** Says what a machine takes, in watts, where that can be read. Used by one thread. */
+/** Says what a machine takes, in watts, where that can be read. Used by one thread at a time. */
 public interface PowerMeter {
   /** Watts since the last call; empty where nothing could be read this time. */
   Optional<Double> watts(LongSupplier nanos);

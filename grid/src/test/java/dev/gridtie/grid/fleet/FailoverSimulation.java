@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.Random;
 import java.util.Set;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -381,16 +382,63 @@ class FailoverSimulation {
       after(2_000 * MS + i * 25 * MS, () -> ask(client));
     }
     long end = 2_000 * MS + ANSWERS * 25 * MS + 200_000 * MS;
-    while (!events.isEmpty() && events.peek().time() < end) {
-      At next = events.remove();
-      now = next.time();
-      next.what().run();
-    }
+    runUntil(end);
     check(clients);
     System.out.printf(
         "%d answers, %d on more than one node; nodes were %s%n",
         clients.size(), clients.stream().filter(c -> c.nodes.size() > 1).count(), troubles);
     assertThat(clients.stream().filter(c -> c.nodes.size() > 1).count()).isGreaterThan(10);
+  }
+
+  private void runUntil(long end) {
+    while (!events.isEmpty() && events.peek().time() < end) {
+      At next = events.remove();
+      now = next.time();
+      next.what().run();
+    }
+  }
+
+  /** A node that comes alone, and a client whose answer it has begun. */
+  private Client begunByOne() {
+    random = new Random(1);
+    grid = newGrid();
+    Node only = new Node(1);
+    nodes.add(only);
+    only.connect();
+    tick();
+    Client client = new Client(5);
+    after(1_000 * MS, () -> ask(client));
+    runUntil(now + 1_150 * MS);
+    assertThat(client.tokens).isNotEmpty();
+    assertThat(client.end).isEmpty();
+    only.connected = false;
+    only.life++;
+    only.session.closed();
+    return client;
+  }
+
+  @Test
+  void whereTheLastNodeIsGoneAnAnswerWaitsUntilItIsBack() {
+    Client client = begunByOne();
+    runUntil(now + 30_000 * MS);
+    assertThat(client.end).isEmpty();
+    assertThat(grid.groups()).as("its group waits with it").hasSize(1);
+    nodes.getFirst().connect();
+    runUntil(now + 20_000 * MS);
+    check(List.of(client));
+    assertThat(grid.groups()).hasSize(1);
+  }
+
+  @Test
+  void whereNobodyComesBackTheClientIsToldAndNothingIsLeft() {
+    Client client = begunByOne();
+    Client late = new Client(60);
+    ask(late); // nobody is there to take it
+    runUntil(now + 61_000 * MS);
+    assertThat(client.end).contains("no node answers for this model now");
+    assertThat(late.tokens).isEmpty();
+    assertThat(grid.answering()).isZero();
+    assertThat(grid.groups()).isEmpty();
   }
 
   private void tick() {

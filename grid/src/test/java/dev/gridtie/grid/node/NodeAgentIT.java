@@ -126,7 +126,8 @@ class NodeAgentIT {
             InstantSource.system(),
             ZoneOffset.UTC,
             System::nanoTime,
-            Stream::empty);
+            Stream::empty,
+            Runnable::run);
     NodeConfig config =
         new NodeConfig(
             List.of(URI.create("http://127.0.0.1:" + port + "/")),

@@ -11,6 +11,7 @@ import java.time.Instant;
 import java.time.InstantSource;
 import java.time.LocalTime;
 import java.time.ZoneOffset;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -43,7 +44,8 @@ class OwnerTest {
         clock,
         ZoneOffset.UTC,
         () -> now.toEpochMilli() * 1_000_000,
-        () -> Stream.of(PID));
+        () -> Stream.of(PID),
+        Runnable::run);
   }
 
   private void put(String path, String text) throws IOException {
@@ -88,6 +90,29 @@ class OwnerTest {
     put("sys/class/power_supply/BAT0/status", "Discharging");
     owner = owner(Owner.When.IDLE, Optional.empty(), true);
     assertThat(owner.objects()).isEmpty();
+  }
+
+  /** A driver or a screen that does not answer must not keep the owner waiting. */
+  @Test
+  void slowLooksHoldUpNobodyAndNeverOverlap() throws IOException {
+    List<Runnable> aside = new ArrayList<>();
+    owner =
+        new Owner(
+            new Owner.Rules(
+                Owner.When.IDLE, Optional.empty(), Duration.ofSeconds(60), 40, 85, false),
+            new LinuxSigns(new HostFiles(root)),
+            () -> now,
+            ZoneOffset.UTC,
+            () -> now.toEpochMilli() * 1_000_000,
+            () -> Stream.of(PID),
+            aside::add);
+    assertThat(owner.objects()).contains("the machine is being looked at");
+    assertThat(after(20, 0, 0)).contains("the machine is being looked at");
+    assertThat(after(0.25, 1.5, 0.1)).contains("the owner uses the machine");
+    assertThat(aside).hasSize(1);
+    aside.removeFirst().run();
+    assertThat(after(70, 0, 0)).isEmpty();
+    assertThat(aside).as("and again after a while").hasSize(1);
   }
 
   @Test
