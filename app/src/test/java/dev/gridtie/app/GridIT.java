@@ -250,22 +250,10 @@ class GridIT {
                 maxCompletionTokens: 512
         """
             .formatted(hosted.base(), key));
-    GatewayConfig c = world.config(0, List.of());
     gateway =
         world.start(
-            new GatewayConfig(
-                    null,
-                    0,
-                    null,
-                    c.payTo(),
-                    c.chain(),
-                    List.of(),
-                    catalog.toString(),
-                    0,
-                    null,
-                    null,
-                    false,
-                    c.limits())
+            world
+                .config(catalog)
                 .withGrid(
                     new GatewayConfig.GridSettings(
                         false,

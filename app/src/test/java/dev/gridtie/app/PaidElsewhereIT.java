@@ -255,22 +255,8 @@ class PaidElsewhereIT {
       store.add(fresh.key());
       key = fresh.secret().reveal();
     }
-    GatewayConfig c = world.config();
-    GatewayConfig buying =
-        new GatewayConfig(
-            null,
-            0,
-            null,
-            c.payTo(),
-            c.chain(),
-            List.of(),
-            catalog.toString(),
-            0,
-            null,
-            null,
-            false,
-            null);
-    try (Gateway second = Gateway.start(buying, home, new Install(TestGateway.ROOT))) {
+    try (Gateway second =
+        Gateway.start(world.config(catalog), home, new Install(TestGateway.ROOT))) {
       HttpResponse<String> answer =
           world.http.send(
               HttpRequest.newBuilder(

@@ -144,6 +144,24 @@ final class TestGateway implements AutoCloseable {
         new GatewayConfig.Limits(0, 2, 0, 0));
   }
 
+  /** A configuration with no models but a catalog's. */
+  GatewayConfig config(Path catalog) {
+    GatewayConfig c = config();
+    return new GatewayConfig(
+        null,
+        0,
+        null,
+        c.payTo(),
+        c.chain(),
+        List.of(),
+        catalog.toString(),
+        0,
+        null,
+        null,
+        false,
+        c.limits());
+  }
+
   /** A configuration of the same chain, for gateways that are processes of their own. */
   String yaml() {
     GatewayConfig c = config();
