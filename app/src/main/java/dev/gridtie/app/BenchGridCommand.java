@@ -1,7 +1,10 @@
 package dev.gridtie.app;
 
-import dev.gridtie.app.GridTrial.Outcome;
+import dev.gridtie.app.TrialLoad.Outcome;
+import dev.gridtie.gateway.nodes.WorkAudit;
+import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Verifier;
+import dev.gridtie.ledger.log.CheckpointWatcher;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -175,23 +178,29 @@ final class BenchGridCommand implements Callable<Integer> {
   }
 
   private int measure(GridTrial trial) throws Exception {
-    Outcome learned = trial.learn();
+    TrialLoad load = trial.load();
+    Outcome learned = load.learn();
     say("learned " + learned.asked() + " answers, " + learned.broken() + " broken");
-    Outcome quiet = trial.run(Duration.ofSeconds(calm));
+    Outcome quiet = load.run(Duration.ofSeconds(calm));
     say("without trouble: " + line(quiet));
-    CompletableFuture<GridTrial.Trouble> trouble = trial.trouble(Duration.ofSeconds(seconds));
-    Outcome troubled = trial.run(Duration.ofSeconds(seconds));
-    GridTrial.Trouble made = trouble.get(2, TimeUnit.MINUTES);
+    CompletableFuture<TrialTrouble.Made> trouble = trial.trouble(Duration.ofSeconds(seconds));
+    Outcome troubled = load.run(Duration.ofSeconds(seconds));
+    TrialTrouble.Made made = trouble.get(2, TimeUnit.MINUTES);
     say("with trouble: " + line(troubled) + ", " + made.events());
     String stats = trial.stats().toString();
-    Verifier.Report report = Verifier.verify(trial.gatewayHome().ledger(), n -> {});
+    Location ledger = trial.gatewayHome().ledger();
+    WorkAudit work =
+        new WorkAudit(
+            new CheckpointWatcher(Verifier.read(ledger, CheckpointWatcher::kept), List.of()));
+    Verifier.Report report = Verifier.verify(ledger, n -> {}, work);
     trial.close();
-    Outcome direct = trial.direct(Duration.ofSeconds(calm));
+    Outcome direct = load.direct(Duration.ofSeconds(calm));
     say("directly: " + line(direct));
     print(quiet, troubled, direct, made);
     System.out.println();
     System.out.println("grid: " + stats);
-    System.out.println("ledger: " + report.getClass().getSimpleName());
+    System.out.println(
+        "ledger: " + report.getClass().getSimpleName() + ", " + work.parts() + " parts of answers");
     troubled.problems().stream().limit(20).forEach(p -> System.out.println("problem: " + p));
     return troubled.broken() == 0 ? 0 : 1;
   }
@@ -211,7 +220,7 @@ final class BenchGridCommand implements Callable<Integer> {
         o.median());
   }
 
-  private void print(Outcome quiet, Outcome troubled, Outcome direct, GridTrial.Trouble made) {
+  private void print(Outcome quiet, Outcome troubled, Outcome direct, TrialTrouble.Made made) {
     System.out.printf(
         Locale.ROOT,
         "%d nodes, %d streams; trouble: %s; nodes were ready %.1f %% of the time.%n%n",

@@ -53,7 +53,7 @@ final class BenchOwnerCommand implements Callable<Integer> {
         trial.stopFirst();
         without.add(hog().get(seconds + 30L, TimeUnit.SECONDS));
         trial.startFirst();
-        GridTrial.Outcome unused = trial.run(Duration.ofSeconds(2)); // it is at work
+        TrialLoad.Outcome unused = trial.load().run(Duration.ofSeconds(2)); // it is at work
         Optional<ProcessHandle> engine = trial.firstEngine();
         CompletableFuture<Double> hog = hog();
         long began = System.nanoTime();
