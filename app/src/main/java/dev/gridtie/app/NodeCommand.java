@@ -341,13 +341,12 @@ final class NodeCommand implements Callable<Integer> {
     }
     HostFiles host = new HostFiles(Path.of("/"));
     OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
+    Hardware found =
+        Hardware.detect(host, system.getAvailableProcessors(), system.getTotalMemorySize());
     NodeEngine chosen =
-        NodeEngine.choose(
-            engine,
-            install,
-            Hardware.detect(host, system.getAvailableProcessors(), system.getTotalMemorySize()),
-            host,
-            where.logs().resolve("engine.log"));
+        server == null
+            ? NodeEngine.choose(engine, install, found, host, where.logs().resolve("engine.log"))
+            : NodeEngine.none(install, found);
     Hardware hardware = chosen.hardware();
     NodeConfig.Caps caps = caps(hardware);
     Owner.Rules rules = rules();

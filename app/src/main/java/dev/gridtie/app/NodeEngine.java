@@ -64,6 +64,11 @@ record NodeEngine(Path libraries, Hardware hardware) {
     return new NodeEngine(usual, metal ? found : found.with(List.of(), host));
   }
 
+  /** None: a server of the owner's answers, with whatever it uses of the machine. */
+  static NodeEngine none(Install install, Hardware found) {
+    return new NodeEngine(Engine.libraries(install.nodeModules()), found);
+  }
+
   /** What is tried, best first; Metal is part of the usual build. */
   private static List<String> kinds(String asked, String gpuKind) {
     return switch (asked) {

@@ -77,7 +77,8 @@ final class Backends {
         string(base.call("ggml_backend_dev_name", text, device)),
         string(base.call("ggml_backend_dev_description", text, device)),
         kind >= 0 && kind < kinds.length ? kinds[kind] : Device.Kind.ACCELERATOR,
-        total.get(JAVA_LONG, 0));
+        total.get(JAVA_LONG, 0),
+        free.get(JAVA_LONG, 0));
   }
 
   private static String string(Object address) {

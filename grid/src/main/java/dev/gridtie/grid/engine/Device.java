@@ -18,8 +18,9 @@ import tools.jackson.databind.JsonNode;
  * @param name as its backend calls it, such as {@code CUDA0}
  * @param description of the hardware
  * @param memoryBytes of its own, or of the machine's where it shares it
+ * @param freeBytes of these, now
  */
-public record Device(String name, String description, Kind kind, long memoryBytes) {
+public record Device(String name, String description, Kind kind, long memoryBytes, long freeBytes) {
   /** As ggml orders them (ggml-backend.h). */
   public enum Kind {
     CPU,
@@ -80,6 +81,7 @@ public record Device(String name, String description, Kind kind, long memoryByte
         json.path("name").asString(""),
         json.path("description").asString(""),
         Kind.valueOf(json.path("kind").asString("").toUpperCase(Locale.ROOT)),
-        json.path("memory").asLong());
+        json.path("memory").asLong(),
+        json.path("free").asLong());
   }
 }

@@ -95,6 +95,7 @@ public final class EngineChild {
         one.put("description", device.description());
         one.put("kind", device.kind().name().toLowerCase(Locale.ROOT));
         one.put("memory", device.memoryBytes());
+        one.put("free", device.freeBytes());
       }
     }
     return answer;

@@ -1,5 +1,6 @@
 package dev.gridtie.grid.node;
 
+import dev.gridtie.grid.engine.Device;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.grid.engine.Generator;
 import dev.gridtie.grid.link.Identity;
@@ -44,6 +45,9 @@ public final class NodeAgent implements AutoCloseable {
 
   /** After something went wrong with an engine or a file, it is tried again so much later. */
   private static final long RETRY_NANOS = 5_000_000_000L;
+
+  /** Of what is free of a graphics processor's memory: its driver needs some, too. */
+  private static final int GRAPHICS_PERCENT = 95;
 
   private final NodeConfig config;
   private final Identity identity;
@@ -242,25 +246,16 @@ public final class NodeAgent implements AutoCloseable {
               : uplinks.stream().map(u -> u.gateway() + ": " + u.why()).findFirst().orElse("");
       return;
     }
-    long memory = memory();
-    Optional<Choice> choice =
-        config.server().isPresent()
-            ? claimed(wanted, config.server().get())
-            : wanted.stream().flatMap(w -> fit(w, memory).stream()).findFirst();
-    if (choice.isEmpty()) {
-      state = "waiting";
-      why = "no model that is wanted fits into " + (memory >> 20) + " MiB of memory";
-      retryAt = System.nanoTime() + RETRY_NANOS;
-      return;
-    }
-    Choice chosen = choice.get();
-    preparing =
+    Thread thread =
         Thread.ofVirtual()
             .name("prepare")
-            .start(
+            .unstarted(
                 () -> {
                   try {
-                    prepare(chosen);
+                    Optional<Choice> choice = choose(wanted);
+                    if (choice.isPresent()) {
+                      prepare(choice.get());
+                    }
                   } catch (IOException e) {
                     state = "waiting";
                     why = String.valueOf(e.getMessage());
@@ -271,6 +266,37 @@ public final class NodeAgent implements AutoCloseable {
                     preparing = null;
                   }
                 });
+    preparing = thread; // before it runs: it takes itself out
+    thread.start();
+  }
+
+  /** What is served, by the memory that is free now; waits a while where nothing fits. */
+  private Optional<Choice> choose(List<FromGateway.Offer.Wanted> wanted) throws IOException {
+    Optional<Choice> choice;
+    String wrong;
+    if (config.server().isPresent()) {
+      NodeConfig.Server server = config.server().get();
+      choice = claimed(wanted, server);
+      wrong = "no gateway wants " + server.as();
+    } else {
+      long memory = hardware.gpuBytes() > 0 ? Math.min(memory(), graphicsMemory()) : memory();
+      choice = wanted.stream().flatMap(w -> fit(w, memory).stream()).findFirst();
+      wrong = "no model that is wanted fits into " + (memory >> 20) + " MiB of memory";
+    }
+    if (choice.isEmpty()) {
+      state = "waiting";
+      why = wrong;
+      retryAt = System.nanoTime() + RETRY_NANOS;
+    }
+    return choice;
+  }
+
+  /** What the owner's programs have left of the graphics processors' own memory. */
+  private long graphicsMemory() throws IOException {
+    return Device.all(config.libraries(), config.log()).stream()
+        .filter(d -> d.kind() == Device.Kind.GPU)
+        .mapToLong(d -> d.freeBytes() / 100 * GRAPHICS_PERCENT)
+        .sum();
   }
 
   private Optional<Choice> fit(FromGateway.Offer.Wanted wanted, long memory) {

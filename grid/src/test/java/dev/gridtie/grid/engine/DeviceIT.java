@@ -30,6 +30,7 @@ class DeviceIT {
             .max()
             .orElseThrow();
     assertThat(cpu).isBetween(1L << 28, 1L << 46);
+    assertThat(devices).allMatch(d -> d.freeBytes() >= 0 && d.freeBytes() <= d.memoryBytes());
   }
 
   @Test
@@ -50,10 +51,10 @@ class DeviceIT {
     assertThat(without.gpu()).isEmpty();
     assertThat(without.watts()).isEqualTo(64);
     assertThat(without.powerReadable()).isFalse();
-    Device two = new Device("Vulkan1", "RTX 3060", Device.Kind.GPU, 12L << 30);
-    Device one = new Device("Vulkan0", "RTX 4090", Device.Kind.GPU, 24L << 30);
+    Device two = new Device("Vulkan1", "RTX 3060", Device.Kind.GPU, 12L << 30, 1);
+    Device one = new Device("Vulkan0", "RTX 4090", Device.Kind.GPU, 24L << 30, 1);
     assertThat(rtx.with(List.of(one, two), host).gpuBytes()).isEqualTo(36L << 30);
-    Device shared = new Device("Vulkan0", "Iris", Device.Kind.INTEGRATED, 16L << 30);
+    Device shared = new Device("Vulkan0", "Iris", Device.Kind.INTEGRATED, 16L << 30, 1);
     Hardware laptop =
         new Hardware("cpu", 8, List.of(), 16L << 30, "", "", 0, 64, true)
             .with(List.of(shared), host);
