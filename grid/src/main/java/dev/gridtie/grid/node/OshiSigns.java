@@ -10,11 +10,17 @@ import oshi.SystemInfo;
 import oshi.hardware.CentralProcessor;
 import oshi.hardware.CentralProcessor.TickType;
 import oshi.hardware.HardwareAbstractionLayer;
+import oshi.util.GlobalConfig;
 
 /** As OSHI knows other systems than Linux; macOS says itself when it was touched. */
 final class OshiSigns implements Signs {
   /** A line of {@code ioreg}: nanoseconds without keyboard, mouse and touch. */
   private static final Pattern IDLE = Pattern.compile("\"HIDIdleTime\"\\s*=\\s*(\\d{1,18})\\b");
+
+  static {
+    // It would give the same reading again for 300 ms: longer than the time between two looks.
+    GlobalConfig.set(GlobalConfig.OSHI_UTIL_MEMOIZER_EXPIRATION, 1);
+  }
 
   private final HostFiles host;
   private final HardwareAbstractionLayer machine = new SystemInfo().getHardware();

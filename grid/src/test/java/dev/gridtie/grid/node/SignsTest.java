@@ -37,6 +37,14 @@ class SignsTest {
       } while (hogs < 1 && System.nanoTime() < deadline);
       assertThat(hogs).isBetween(1.0, 5.0);
       assertThat(all).as("what all have done").isGreaterThan(hogs - 0.2);
+      for (int i = 0; i < 8; i++) { // each look is a new one, however soon after the last
+        double before = signs.busySeconds();
+        double from = signs.busySeconds(Stream.of(hog.pid()));
+        while (signs.busySeconds(Stream.of(hog.pid())) - from < 0.08) {
+          Thread.sleep(10);
+        }
+        assertThat(signs.busySeconds()).isGreaterThan(before + 0.02);
+      }
     } finally {
       hog.destroyForcibly();
     }
