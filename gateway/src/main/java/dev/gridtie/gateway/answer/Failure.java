@@ -24,7 +24,10 @@ public record Failure(Kind kind, ApiError error, Optional<Duration> retryAfter, 
     KEY,
     /** Too much was asked of this key: another, or this one later. */
     RATE,
-    /** This source has all it can do, and said so at once: another may, and nobody is to blame. */
+    /**
+     * This source has all it can do, and would not have it wait: another may, and nobody is to
+     * blame.
+     */
     BUSY,
     /** The source is unwell, or out of reach: another, or the same a little later. */
     TRANSIENT,

@@ -2,7 +2,6 @@ package dev.gridtie.gateway.nodes;
 
 import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.grid.fleet.WorkDone;
-import dev.gridtie.grid.model.Manifest;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.Entry;
 import dev.gridtie.ledger.LedgerRefusal.RefusedException;
@@ -18,7 +17,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
@@ -45,6 +46,10 @@ public final class Earnings implements AutoCloseable {
   private final Told told;
   private final BlockingQueue<WorkDone> waiting = new LinkedBlockingQueue<>(WAITING_MAX);
   private final Thread thread;
+
+  /** Models that are known to be in the database: no more than are offered. */
+  private final Set<String> kept = ConcurrentHashMap.newKeySet();
+
   private volatile boolean closed;
 
   /** Hears what a node was paid. */
@@ -112,6 +117,7 @@ public final class Earnings implements AutoCloseable {
                   }
                   return all;
                 });
+        batch.forEach(w -> kept.add(w.manifestHash()));
         paid.stream()
             .filter(p -> p.micro() > 0)
             .forEach(p -> told.paid(p.node(), p.micro(), p.pending()));
@@ -137,7 +143,7 @@ public final class Earnings implements AutoCloseable {
     long tokens = 0;
     int parts = 0;
     for (WorkDone work : works) {
-      keep(c, work.manifest());
+      keep(c, work);
       Part part = Part.of(work, flopPerKwh, before.openBatch());
       if (part.insert(c, now)) {
         flop = flop.add(part.flop());
@@ -156,12 +162,15 @@ public final class Earnings implements AutoCloseable {
   }
 
   /** The model's shape, by which its work was counted. */
-  private void keep(Connection c, Manifest manifest) throws SQLException {
+  private void keep(Connection c, WorkDone work) throws SQLException {
+    if (kept.contains(work.manifestHash())) {
+      return;
+    }
     try (PreparedStatement insert =
         c.prepareStatement(
             "INSERT INTO grid_manifest (hash, json) VALUES (?, ?) ON CONFLICT DO NOTHING")) {
-      insert.setString(1, manifest.hash());
-      insert.setString(2, manifest.canonical());
+      insert.setString(1, work.manifestHash());
+      insert.setString(2, work.manifest().canonical());
       int unused = insert.executeUpdate();
     }
   }

@@ -57,7 +57,7 @@ record Part(
         done.pool(),
         batch,
         done.manifest().id(),
-        done.manifest().hash(),
+        done.manifestHash(),
         done.quantization(),
         done.work(),
         done.reliabilityPpm(),

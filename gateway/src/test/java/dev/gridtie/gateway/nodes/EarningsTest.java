@@ -137,6 +137,7 @@ class EarningsTest {
               true,
               1,
               SMALL,
+              SMALL.hash(),
               "F16",
               new PayFormula.Work(1, 0, 1),
               1_000_000,
@@ -187,7 +188,17 @@ class EarningsTest {
 
   private static WorkDone work(String id, String pool, boolean vouched, int tokens) {
     return new WorkDone(
-        id, NODE, pool, vouched, 1, MODEL, "F16", new PayFormula.Work(0, 0, tokens), 1_000_000, 0);
+        id,
+        NODE,
+        pool,
+        vouched,
+        1,
+        MODEL,
+        MODEL.hash(),
+        "F16",
+        new PayFormula.Work(0, 0, tokens),
+        1_000_000,
+        0);
   }
 
   private BigInteger balance(String holder) {

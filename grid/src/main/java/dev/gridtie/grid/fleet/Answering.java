@@ -398,6 +398,7 @@ final class Answering implements Engine.Generation {
             from.member.vouched(),
             from.job,
             group.manifest(),
+            group.key().manifest(),
             group.variant().quantization(),
             new PayFormula.Work(from.prompt + from.from, 0, made),
             from.slot.reliabilityPpm(),

@@ -82,7 +82,7 @@ public final class Grid {
     /** What the nodes of a pool are asked to serve: its own models first, and everybody's. */
     List<FromGateway.Offer.Wanted> wantedOf(String pool) {
       return models.stream()
-          .filter(m -> m.pool().isEmpty() || m.pool().equals(pool))
+          .filter(m -> m.isFor(pool))
           .sorted(Comparator.comparing((Offered m) -> m.pool().isEmpty()))
           .map(Offered::wanted)
           .toList();
@@ -93,8 +93,17 @@ public final class Grid {
    * A model that nodes are asked to serve.
    *
    * @param pool whose members alone may know of it; empty for all
+   * @param hash of its manifest, computed once: it covers every piece of every file
    */
-  public record Offered(String pool, FromGateway.Offer.Wanted wanted) {}
+  public record Offered(String pool, FromGateway.Offer.Wanted wanted, String hash) {
+    public Offered(String pool, FromGateway.Offer.Wanted wanted) {
+      this(pool, wanted, wanted.manifest().hash());
+    }
+
+    boolean isFor(String members) {
+      return pool.isEmpty() || pool.equals(members);
+    }
+  }
 
   /**
    * @param executor for what may block, or must not run where it arises
@@ -353,9 +362,9 @@ public final class Grid {
         member.serves(FromNode.Serving.NOTHING, null, null);
       } else {
         Optional<Manifest> manifest =
-            config.wantedOf(member.pool()).stream()
-                .map(FromGateway.Offer.Wanted::manifest)
-                .filter(m -> m.hash().equals(serving.manifest()))
+            config.models().stream()
+                .filter(m -> m.isFor(member.pool()) && m.hash().equals(serving.manifest()))
+                .map(m -> m.wanted().manifest())
                 .findFirst();
         Optional<Variant> variant = manifest.flatMap(m -> m.variant(serving.file()));
         if (variant.isEmpty() || serving.slots() > member.hello().slots()) {

@@ -11,6 +11,7 @@ import dev.gridtie.grid.pay.PayFormula;
  * @param pool empty for the public one
  * @param vouched whether it is paid at once
  * @param job by which the node knows it
+ * @param manifestHash the model's, as its group has it: computing it anew would take long
  * @param joules that it took, by what the node says its machine takes
  */
 public record WorkDone(
@@ -20,6 +21,7 @@ public record WorkDone(
     boolean vouched,
     long job,
     Manifest manifest,
+    String manifestHash,
     String quantization,
     PayFormula.Work work,
     int reliabilityPpm,

@@ -8,6 +8,7 @@ import dev.gridtie.grid.link.Message.FromGateway;
 import dev.gridtie.grid.link.Message.FromNode;
 import dev.gridtie.grid.link.Protocol;
 import dev.gridtie.grid.model.Fit;
+import dev.gridtie.grid.model.Manifest;
 import io.vertx.core.Vertx;
 import java.io.IOException;
 import java.net.URI;
@@ -385,14 +386,14 @@ public final class NodeAgent implements AutoCloseable {
     String sha256 = choice.fit().variant().sha256();
     List<ModelFiles.Source> sources =
         uplinks.stream()
-            .filter(u -> u.isJoined() && wants(u, choice.wanted().manifest().hash()))
+            .filter(u -> u.isJoined() && wants(u, choice.wanted().manifest()))
             .map(u -> u.source(sha256))
             .toList();
     return files.get(choice.fit().variant(), sources, Set.of(sha256), bytes -> fetched = bytes);
   }
 
-  private static boolean wants(Uplink uplink, String manifest) {
-    return uplink.offers().stream().anyMatch(w -> w.manifest().hash().equals(manifest));
+  private static boolean wants(Uplink uplink, Manifest manifest) {
+    return uplink.offers().stream().anyMatch(w -> w.manifest().equals(manifest));
   }
 
   /** Tells each gateway what is served, where it does not know. */
@@ -400,7 +401,7 @@ public final class NodeAgent implements AutoCloseable {
     Served now = work.served();
     for (Uplink uplink : uplinks) {
       FromGateway.Welcome connection = uplink.welcome();
-      if (connection != null && now != null && wants(uplink, now.wanted().manifest().hash())) {
+      if (connection != null && now != null && wants(uplink, now.wanted().manifest())) {
         Announced what = new Announced(connection, now.message());
         if (!what.equals(announced.put(uplink, what))) {
           uplink.send(what.message());

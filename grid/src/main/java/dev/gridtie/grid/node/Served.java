@@ -6,24 +6,41 @@ import dev.gridtie.grid.link.Message.FromGateway;
 import dev.gridtie.grid.link.Message.FromNode;
 import dev.gridtie.grid.model.Fit;
 
-/** What a node runs, and for whom. */
+/**
+ * What a node runs, and for whom.
+ *
+ * @param message says so to a gateway
+ */
 record Served(
     Generator engine,
     FromGateway.Offer.Wanted wanted,
     Fit fit,
     Speed speed,
-    String build,
-    boolean sampled) {
-  FromNode.Serving message() {
-    return new FromNode.Serving(
-        wanted.manifest().hash(),
-        fit.variant().sha256(),
-        build,
-        sampled,
-        fit.slots(),
-        fit.contextTokens(),
-        speed.prefillTps(),
-        speed.decodeTps());
+    FromNode.Serving message) {
+  /**
+   * @param sampled whether the sampler is ours
+   */
+  Served(
+      Generator engine,
+      FromGateway.Offer.Wanted wanted,
+      Fit fit,
+      Speed speed,
+      String build,
+      boolean sampled) {
+    this(
+        engine,
+        wanted,
+        fit,
+        speed,
+        new FromNode.Serving(
+            wanted.manifest().hash(),
+            fit.variant().sha256(),
+            build,
+            sampled,
+            fit.slots(),
+            fit.contextTokens(),
+            speed.prefillTps(),
+            speed.decodeTps()));
   }
 
   /** At once: the owner wants the machine. */
