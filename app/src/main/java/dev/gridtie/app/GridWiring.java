@@ -87,6 +87,11 @@ final class GridWiring implements AutoCloseable {
               clock.instant().getEpochSecond(),
               model.defaultMaxTokens()));
     }
+    try {
+      Grid.requireFits(offered);
+    } catch (IllegalArgumentException e) {
+      throw new Main.Failure("grid.models: " + e.getMessage());
+    }
     KeyPair key = home.receiptKey();
     PoolStore pools = opened(PoolStore.open(home.ledger()));
     GridModels models = new GridModels(catalog, terms, clock);

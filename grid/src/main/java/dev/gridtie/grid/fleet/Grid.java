@@ -4,6 +4,7 @@ import dev.gridtie.base.Hex;
 import dev.gridtie.base.Ids;
 import dev.gridtie.grid.dispatch.Dispatcher;
 import dev.gridtie.grid.dispatch.Slot;
+import dev.gridtie.grid.link.Codec;
 import dev.gridtie.grid.link.Identity;
 import dev.gridtie.grid.link.Message.FromGateway;
 import dev.gridtie.grid.link.Message.FromNode;
@@ -79,13 +80,36 @@ public final class Grid {
       models = List.copyOf(models);
     }
 
-    /** What the nodes of a pool are asked to serve: its own models first, and everybody's. */
     List<FromGateway.Offer.Wanted> wantedOf(String pool) {
-      return models.stream()
-          .filter(m -> m.isFor(pool))
-          .sorted(Comparator.comparing((Offered m) -> m.pool().isEmpty()))
-          .map(Offered::wanted)
-          .toList();
+      return Grid.wantedOf(models, pool);
+    }
+  }
+
+  /** What the nodes of a pool are asked to serve: its own models first, and everybody's. */
+  private static List<FromGateway.Offer.Wanted> wantedOf(List<Offered> models, String pool) {
+    return models.stream()
+        .filter(m -> m.isFor(pool))
+        .sorted(Comparator.comparing((Offered m) -> m.pool().isEmpty()))
+        .map(Offered::wanted)
+        .toList();
+  }
+
+  /**
+   * Makes sure that what is offered can be told to a node.
+   *
+   * @throws IllegalArgumentException where it is more than a node takes in one message
+   */
+  public static void requireFits(List<Offered> models) {
+    for (String pool : models.stream().map(Offered::pool).distinct().toList()) {
+      int bytes = Codec.write(new FromGateway.Offer(wantedOf(models, pool))).length(); // ASCII
+      if (bytes > Protocol.FROM_GATEWAY_BYTES_MAX) {
+        throw new IllegalArgumentException(
+            "what a node is told of its models comes to "
+                + Math.ceilDiv(bytes, 1 << 20)
+                + " MiB, and it takes "
+                + (Protocol.FROM_GATEWAY_BYTES_MAX >> 20)
+                + ": offer fewer models or fewer variants of them");
+      }
     }
   }
 
