@@ -3,6 +3,9 @@ package dev.gridtie.app;
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.base.Secret;
+import dev.gridtie.base.ready.Check;
+import dev.gridtie.base.ready.Finding;
+import dev.gridtie.base.ready.Readiness;
 import dev.gridtie.gateway.account.KeyBook;
 import dev.gridtie.gateway.account.KeyStore;
 import dev.gridtie.gateway.account.Purse;
@@ -84,7 +87,6 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.Deque;
 import java.util.EnumSet;
 import java.util.HexFormat;
@@ -94,7 +96,6 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 
 /** A running gateway, wired from its configuration. */
 final class Gateway implements AutoCloseable {
@@ -243,7 +244,7 @@ final class Gateway implements AutoCloseable {
                     l.concurrent(),
                     Duration.ofSeconds(120)),
                 config.allowedOrigins(),
-                health(chains.values(), own)));
+                readiness(chains, own)));
     port =
         edge.listen(
             config.hostOrLoopback(),
@@ -325,13 +326,34 @@ final class Gateway implements AutoCloseable {
         new PoolOptions().setHttp1MaxSize(UPSTREAM_CONNECTIONS_MAX));
   }
 
-  private static Map<String, BooleanSupplier> health(
-      Collection<ChainWiring> chains, List<Model> models) {
-    return Map.of(
-        "engine",
-        () -> models.stream().allMatch(m -> m.endpoints().stream().allMatch(Endpoint::isReady)),
-        "chain",
-        () -> chains.stream().allMatch(ChainWiring::isWell));
+  /** What must hold for a paid request to succeed. */
+  private static Readiness readiness(Map<String, ChainWiring> chains, List<Model> models) {
+    Readiness readiness = new Readiness(System::nanoTime);
+    for (Model model : models) {
+      readiness.add(
+          new Check(
+              "engine " + model.id(),
+              "that an engine of this model answers",
+              () ->
+                  model.endpoints().stream().anyMatch(Endpoint::isReady)
+                      ? Finding.ok()
+                      : Finding.failed(
+                          "the engine does not run",
+                          "see logs/engine.log in the home; it is started again by itself")));
+    }
+    chains.forEach(
+        (network, chain) ->
+            readiness.add(
+                new Check(
+                    "chain " + network,
+                    "that the configured chain answers",
+                    () ->
+                        chain.isWell()
+                            ? Finding.ok()
+                            : Finding.failed(
+                                "the chain does not answer, or is another one",
+                                "see chain.rpc and chain.network in the configuration"))));
+    return readiness;
   }
 
   /** Other gateways are paid from a wallet of this home, within limits, and remembered on disk. */

@@ -1,5 +1,6 @@
 package dev.gridtie.gateway.edge;
 
+import dev.gridtie.base.ready.Readiness;
 import dev.gridtie.grid.link.Protocol;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.anthropic.AnthropicTranslator;
@@ -13,12 +14,10 @@ import io.vertx.core.http.HttpServerOptions;
 import io.vertx.core.http.HttpServerRequest;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.BooleanSupplier;
 
 /**
  * The HTTP side. Bytes move on Vert.x's event loop; each request that is whole is served on a
@@ -57,20 +56,16 @@ public final class EdgeServer implements AutoCloseable {
 
   /**
    * @param origins whose web pages may call it
-   * @param health what must be well for a paid request to succeed, by name
+   * @param readiness what must hold for a paid request to succeed
    */
   public EdgeServer(
-      Vertx vertx,
-      Services services,
-      Limits limits,
-      Origins origins,
-      Map<String, BooleanSupplier> health) {
+      Vertx vertx, Services services, Limits limits, Origins origins, Readiness readiness) {
     this.origins = origins;
     this.services = services;
     this.listings = new Listings(services.catalog());
     this.grid = services.grid().map(GridPages::new);
     this.intake = new Intake(vertx, services, limits);
-    this.pages = new Pages(services, intake, listings, grid, health);
+    this.pages = new Pages(services, intake, listings, grid, readiness);
     this.handlers = handlers(services, listings, "");
     this.vertx = vertx;
     this.server =

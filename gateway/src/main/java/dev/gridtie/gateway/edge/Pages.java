@@ -1,6 +1,9 @@
 package dev.gridtie.gateway.edge;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.base.ready.Finding;
+import dev.gridtie.base.ready.Readiness;
+import dev.gridtie.base.ready.Report;
 import dev.gridtie.gateway.account.Account;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.gemini.GeminiTranslator;
@@ -10,10 +13,9 @@ import io.vertx.core.http.HttpServerRequest;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.util.Map;
 import java.util.Optional;
-import java.util.function.BooleanSupplier;
 import java.util.function.Function;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Which page is at which path, and who may see it. */
@@ -25,22 +27,22 @@ final class Pages {
   private final CreditPages credits;
   private final LogPages logPages;
   private final Optional<GridPages> grid;
-  private final Map<String, BooleanSupplier> health;
+  private final Readiness readiness;
 
   /**
-   * @param health what must be well for a paid request to succeed, by name
+   * @param readiness what must hold for a paid request to succeed
    */
   Pages(
       Services services,
       Intake intake,
       Listings listings,
       Optional<GridPages> grid,
-      Map<String, BooleanSupplier> health) {
+      Readiness readiness) {
     this.services = services;
     this.intake = intake;
     this.listings = listings;
     this.grid = grid;
-    this.health = Map.copyOf(health);
+    this.readiness = readiness;
     this.accounts = new AccountPages(services.database(), services.keys());
     this.credits = new CreditPages(services);
     this.logPages = new LogPages(services.log(), services.witness());
@@ -252,16 +254,25 @@ final class Pages {
         });
   }
 
+  /** What fails is named with its public reason; details and remedies are the operator's. */
   private void ready(Reply reply) {
-    ObjectNode json = Json.object();
-    boolean all = true;
-    for (var each : health.entrySet()) {
-      boolean well = each.getValue().getAsBoolean();
-      json.put(each.getKey(), well ? "ok" : "down");
-      all &= well;
+    Report report = readiness.report();
+    ObjectNode json = Json.object().put("status", report.isReady() ? "ready" : "not ready");
+    ObjectNode checks = json.putObject("checks");
+    ArrayNode failed = json.putArray("failed");
+    for (Report.Result result : report.results()) {
+      String name = result.check().name();
+      switch (result.finding()) {
+        case Finding.Ok ok -> checks.put(name, "ok");
+        case Finding.Warning warning -> checks.put(name, "warning");
+        case Finding.NotApplicable not -> checks.put(name, "not applicable");
+        case Finding.Failed one -> {
+          checks.put(name, "failed");
+          failed.addObject().put("check", name).put("reason", one.reason());
+        }
+      }
     }
-    json.put("status", all ? "ready" : "not ready");
-    reply.sendQuietly(all ? 200 : 503, json);
+    reply.sendQuietly(report.isReady() ? 200 : 503, json);
   }
 
   /** Anthropic's clients say who they are by a header. */
