@@ -17,7 +17,6 @@ import dev.gridtie.wire.chat.Dialect;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpClient;
 import java.io.IOException;
-import java.math.BigDecimal;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,6 +29,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -278,24 +278,27 @@ final class CatalogBuilder {
         write == null ? prompt : million(model, "cacheWriteUsdPerMillion", write),
         e.requestUsd() == null
             ? PicoUsd.ZERO
-            : million(
-                model,
-                "requestUsd",
-                new BigDecimal(e.requestUsd()).movePointRight(6).toPlainString()));
+            : dollars(model, "requestUsd", e.requestUsd(), 12, PicoUsd::ofDollars));
   }
 
   private static PicoUsd million(CatalogConfig.Model model, String key, String usd)
       throws IOException {
+    return dollars(model, key, usd, 6, PicoUsd::ofDollarsPerMillion);
+  }
+
+  private static PicoUsd dollars(
+      CatalogConfig.Model model,
+      String key,
+      String usd,
+      int decimals,
+      Function<String, PicoUsd> reader)
+      throws IOException {
     try {
-      return PicoUsd.ofDollars(new BigDecimal(usd).movePointLeft(6).toPlainString());
+      return reader.apply(usd);
     } catch (IllegalArgumentException e) {
       throw new IOException(
-          "model "
-              + model.id()
-              + ": "
-              + key
-              + " must be dollars of at most 6 decimals, not "
-              + usd);
+          "model %s: %s must be dollars of at most %d decimals, not %s"
+              .formatted(model.id(), key, decimals, usd));
     }
   }
 }

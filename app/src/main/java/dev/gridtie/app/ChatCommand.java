@@ -3,6 +3,7 @@ package dev.gridtie.app;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.base.Numbers;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.x402.client.FilePaymentJournal;
 import dev.gridtie.x402.client.PayingClient;
@@ -197,14 +198,14 @@ final class ChatCommand implements Callable<Integer> {
           http.send(HttpRequest.newBuilder(url).build(), HttpResponse.BodyHandlers.ofByteArray());
       if (answer.statusCode() == 200) {
         JsonNode price = Json.parse(answer.body()).path("receipt").path("price");
-        PicoUsd charged = new PicoUsd(new BigInteger(price.path("charged").asString("0")));
+        PicoUsd charged = new PicoUsd(Numbers.uint256(price.path("charged").asString("0")));
         System.out.println(
             "price        "
                 + charged
                 + " of "
                 + paid
                 + " paid; the rest is on your balance of "
-                + new PicoUsd(new BigInteger(price.path("balance").asString("0"))));
+                + new PicoUsd(Numbers.uint256(price.path("balance").asString("0"))));
         return;
       }
     }

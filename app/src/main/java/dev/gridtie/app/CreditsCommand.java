@@ -1,6 +1,7 @@
 package dev.gridtie.app;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.base.Numbers;
 import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.gateway.till.GatewayTables;
 import dev.gridtie.ledger.Database;
@@ -74,7 +75,7 @@ final class CreditsCommand {
             new Credits.VerifiedWork(
                 String.valueOf(Json.text(json, "id")),
                 String.valueOf(Json.text(json, "holder")),
-                new BigInteger(String.valueOf(Json.text(json, "flop"))),
+                Numbers.uint256(String.valueOf(Json.text(json, "flop"))),
                 String.valueOf(Json.text(json, "evidenceSha256")));
       } catch (Json.MalformedJsonException | IllegalArgumentException e) {
         throw new Main.Failure(

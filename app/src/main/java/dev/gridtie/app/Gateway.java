@@ -77,7 +77,6 @@ import io.vertx.core.http.PoolOptions;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.math.BigDecimal;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -452,7 +451,7 @@ final class Gateway implements AutoCloseable {
 
   static PicoUsd perToken(String key, String usdPerMillion) throws IOException {
     try {
-      return PicoUsd.ofDollars(new BigDecimal(usdPerMillion).movePointLeft(6).toPlainString());
+      return PicoUsd.ofDollarsPerMillion(usdPerMillion);
     } catch (IllegalArgumentException e) {
       throw new IOException(key + " must be dollars of at most 6 decimals, not " + usdPerMillion);
     }

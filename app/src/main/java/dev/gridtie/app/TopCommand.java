@@ -31,7 +31,8 @@ import picocli.CommandLine.Option;
     })
 final class TopCommand implements Callable<Integer> {
   private static final Pattern LINE = Pattern.compile("^(\\w+)\\{([^}]*)} ([-+.0-9eE]+)$");
-  private static final Pattern LABEL = Pattern.compile("(\\w+)=\"((?:[^\"\\\\]|\\\\.)*)\"");
+  private static final Pattern LABEL =
+      Pattern.compile("(\\w+)=\"([^\"\\\\]*+(?:\\\\.[^\"\\\\]*+)*+)\"");
 
   @Mixin private Main.HomeOption home = new Main.HomeOption();
 

@@ -1,6 +1,7 @@
 package dev.gridtie.app;
 
 import dev.gridtie.base.Hex;
+import dev.gridtie.base.Numbers;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.FilePaymentJournal;
@@ -179,7 +180,7 @@ final class WalletChannels {
   }
 
   private static PicoUsd usd(String atomic, int decimals) {
-    return PicoUsd.ofAtomic(new BigInteger(atomic), decimals);
+    return PicoUsd.ofAtomic(Numbers.uint256(atomic), decimals);
   }
 
   /** {@code gridtie wallet deposit}. */

@@ -1,17 +1,21 @@
 package dev.gridtie.base;
 
+import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.exc.StreamConstraintsException;
 import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
+import tools.jackson.databind.node.ValueNode;
 
 /** JSON trees, read strictly: no duplicate keys, nothing behind the value, bounded depth. */
 public final class Json {
@@ -20,6 +24,25 @@ public final class Json {
 
   /** How many digits a number may have: enough for a uint256. */
   public static final int NUMBER_DIGITS_MAX = 100;
+
+  /**
+   * The largest exponent of a number, in either direction: enough for every double. What exceeds it
+   * is a few characters, and gigabytes where it is written out.
+   */
+  public static final int NUMBER_EXPONENT_MAX = 500;
+
+  /** Makes numbers within bounds, so that no tree holds one that is dear to calculate with. */
+  private static final class BoundedNumbers extends JsonNodeFactory {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public ValueNode numberNode(@Nullable BigDecimal number) {
+      if (number != null && Math.abs((long) number.scale()) > NUMBER_EXPONENT_MAX) {
+        throw new StreamConstraintsException("a number's exponent exceeds " + NUMBER_EXPONENT_MAX);
+      }
+      return super.numberNode(number);
+    }
+  }
 
   private static final JsonMapper MAPPER =
       JsonMapper.builder(
@@ -31,6 +54,7 @@ public final class Json {
                           .build())
                   .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                   .build())
+          .nodeFactory(new BoundedNumbers())
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
           .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
           .build();
@@ -52,6 +76,7 @@ public final class Json {
    * @throws MalformedJsonException where the bytes are not exactly one JSON value
    */
   public static JsonNode parse(byte[] utf8) throws MalformedJsonException {
+    requireUtf8(utf8);
     try {
       JsonNode node = MAPPER.readTree(utf8);
       if (node.isMissingNode()) {
@@ -65,6 +90,25 @@ public final class Json {
       String why = e.getOriginalMessage();
       throw new MalformedJsonException(
           "not valid JSON" + where + ": " + why.lines().findFirst().orElse("").split(" \\(", 2)[0]);
+    } catch (NumberFormatException e) { // Jackson lets it through where an exponent has 10 digits
+      throw new MalformedJsonException("not valid JSON: a number's exponent exceeds all bounds");
+    }
+  }
+
+  /**
+   * Requires the one encoding that JSON between programs has (RFC 8259 §8.1): a reader that guesses
+   * would read UTF-16, whose bytes are not where others think they are.
+   *
+   * @throws MalformedJsonException where the bytes are not UTF-8, or are UTF-16 or UTF-32
+   */
+  public static void requireUtf8(byte[] bytes) throws MalformedJsonException {
+    for (int i = 0; i < Math.min(bytes.length, 4); i++) {
+      if (bytes[i] == 0) {
+        throw new MalformedJsonException("not UTF-8: JSON is sent in UTF-8");
+      }
+    }
+    if (!Utf8.isValid(bytes)) {
+      throw new MalformedJsonException("not UTF-8: JSON is sent in UTF-8");
     }
   }
 

@@ -2,6 +2,7 @@ package dev.gridtie.base;
 
 import java.math.BigDecimal;
 import java.math.BigInteger;
+import java.math.RoundingMode;
 
 /**
  * An amount of money as a whole number of pico-dollars (1e-12 USD). Never negative, never floating
@@ -13,6 +14,11 @@ public record PicoUsd(BigInteger pico) implements Comparable<PicoUsd> {
 
   /** The most decimals that a token may have. */
   public static final int DECIMALS_MAX = 36;
+
+  /** More than there is: what exceeds it is no amount but a mistake, or an attack. */
+  private static final BigDecimal DOLLARS_MAX = new BigDecimal("1e18");
+
+  private static final int MILLION_DIGITS = 6;
 
   public static final PicoUsd ZERO = new PicoUsd(BigInteger.ZERO);
 
@@ -27,17 +33,55 @@ public record PicoUsd(BigInteger pico) implements Comparable<PicoUsd> {
   }
 
   /**
-   * Reads decimal dollars such as {@code "0.25"}.
+   * Reads decimal dollars such as {@code "0.25"}, from wherever they come.
    *
-   * @throws IllegalArgumentException where it is no number, negative, or finer than a pico-dollar
+   * @throws IllegalArgumentException where it is no number, negative, finer than a pico-dollar, or
+   *     more than any amount can be
    */
   public static PicoUsd ofDollars(String dollars) {
+    return read(dollars, 0, RoundingMode.UNNECESSARY);
+  }
+
+  /**
+   * Reads what one costs where a million cost so many dollars.
+   *
+   * @throws IllegalArgumentException as {@link #ofDollars}; of more than six decimals too
+   */
+  public static PicoUsd ofDollarsPerMillion(String dollars) {
+    return read(dollars, MILLION_DIGITS, RoundingMode.UNNECESSARY);
+  }
+
+  /**
+   * Reads the most that one may cost, where a million may cost so many dollars: rounded down.
+   *
+   * @throws IllegalArgumentException where it is no number, negative, or more than any amount
+   */
+  public static PicoUsd ofDollarsPerMillionRoundedDown(String dollars) {
+    return read(dollars, MILLION_DIGITS, RoundingMode.FLOOR);
+  }
+
+  /**
+   * Reads the most that something may cost, in dollars: rounded down.
+   *
+   * @throws IllegalArgumentException where it is no number, negative, or more than any amount
+   */
+  public static PicoUsd ofDollarsRoundedDown(String dollars) {
+    return read(dollars, 0, RoundingMode.FLOOR);
+  }
+
+  private static PicoUsd read(String text, int power, RoundingMode rounding) {
     try {
-      return new PicoUsd(new BigDecimal(dollars).movePointRight(SCALE).toBigIntegerExact());
+      BigDecimal dollars = Numbers.decimal(text); // bounded: what follows is cheap
+      if (dollars.signum() >= 0 && dollars.compareTo(DOLLARS_MAX) <= 0) {
+        BigDecimal pico = dollars.movePointRight(SCALE - power);
+        return new PicoUsd(pico.setScale(0, rounding).toBigIntegerExact());
+      }
     } catch (ArithmeticException | NumberFormatException e) {
-      throw new IllegalArgumentException(
-          "not an amount in dollars of at most 12 decimals: " + dollars, e);
+      // Said below, in words that fit every cause.
     }
+    throw new IllegalArgumentException(
+        "not an amount in dollars, from 0 to 1e18 and of at most %d decimals: %s"
+            .formatted(SCALE - power, Numbers.shown(text)));
   }
 
   /**

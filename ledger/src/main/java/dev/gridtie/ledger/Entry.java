@@ -1,6 +1,7 @@
 package dev.gridtie.ledger;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.base.Numbers;
 import java.math.BigInteger;
 import java.time.Instant;
 import java.util.Optional;
@@ -186,18 +187,14 @@ public sealed interface Entry {
               json.path("creditOnly").asBoolean(false),
               json.path("debitOnly").asBoolean(false));
       case "limit" ->
-          new Limit(
-              id,
-              time,
-              AccountId.of(text(json, "account")),
-              new BigInteger(text(json, "overdraft")));
+          new Limit(id, time, AccountId.of(text(json, "account")), amount(json, "overdraft"));
       case "transfer" ->
           new Transfer(
               id,
               time,
               AccountId.of(text(json, "debit")),
               AccountId.of(text(json, "credit")),
-              new BigInteger(text(json, "amount")),
+              amount(json, "amount"),
               text(json, "memo"));
       case "hold" ->
           new Hold(
@@ -205,21 +202,20 @@ public sealed interface Entry {
               time,
               AccountId.of(text(json, "debit")),
               AccountId.of(text(json, "credit")),
-              new BigInteger(text(json, "amount")),
+              amount(json, "amount"),
               text(json, "memo"),
               Optional.ofNullable(Json.text(json, "expires")).map(Instant::parse));
       case "post" ->
-          new Post(
-              id,
-              time,
-              text(json, "hold"),
-              new BigInteger(text(json, "amount")),
-              text(json, "memo"));
+          new Post(id, time, text(json, "hold"), amount(json, "amount"), text(json, "memo"));
       case "release" -> new Release(id, time, text(json, "hold"), text(json, "memo"));
       case "expire" -> new Expire(id, time, text(json, "hold"));
       case "witness" -> new Witness(id, time, text(json, "kind"), text(json, "sha256"));
       default -> throw new IllegalArgumentException("unknown type of entry");
     };
+  }
+
+  private static BigInteger amount(JsonNode json, String key) {
+    return Numbers.integer(text(json, key), Numbers.DIGITS_MAX);
   }
 
   private static String text(JsonNode json, String key) {

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Json;
+import dev.gridtie.base.Numbers;
 import java.math.BigInteger;
 import java.util.HashMap;
 import java.util.HexFormat;
@@ -155,6 +156,6 @@ final class Replayed implements Book.State {
   }
 
   private static BigInteger number(JsonNode row, int at) {
-    return new BigInteger(row.path(at).asString(""));
+    return Numbers.integer(row.path(at).asString(""), Numbers.DIGITS_MAX);
   }
 }

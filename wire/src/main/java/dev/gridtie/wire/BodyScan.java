@@ -43,6 +43,7 @@ public final class BodyScan {
    * @throws Json.MalformedJsonException where it is not a JSON object
    */
   public static BodyScan of(byte[] body) throws Json.MalformedJsonException {
+    Json.requireUtf8(body); // a parser that guesses would count UTF-16's characters, not bytes
     BodyScan scan = new BodyScan(body);
     try (JsonParser parser = FACTORY.createParser(ObjectReadContext.empty(), body)) {
       if (parser.nextToken() != JsonToken.START_OBJECT) {

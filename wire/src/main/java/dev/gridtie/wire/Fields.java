@@ -172,10 +172,10 @@ public final class Fields {
     }
     double number = value.doubleValue();
     if (number < min || number > Integer.MAX_VALUE) {
-      throw new RefusedException(
-          "invalid_value",
-          "'" + path(key) + "' is " + clip(value.asString()) + " and must be at least " + min + ".",
-          path(key));
+      throw wrongValue(
+          key,
+          "is %s and must be a whole number from %d to %d."
+              .formatted(clip(value.asString()), min, Integer.MAX_VALUE));
     }
     return (int) number;
   }
@@ -186,7 +186,8 @@ public final class Fields {
       return null;
     }
     if (!value.isIntegralNumber() || !value.canConvertToLong()) {
-      throw wrongType(key, "a whole number of 64 bits");
+      throw wrongType(
+          key, "a whole number from " + Long.MIN_VALUE + " to " + Long.MAX_VALUE + " (64 bits)");
     }
     return value.longValue();
   }

@@ -1,11 +1,17 @@
 package dev.gridtie.wire;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static java.nio.charset.StandardCharsets.UTF_16;
+import static java.nio.charset.StandardCharsets.UTF_16BE;
+import static java.nio.charset.StandardCharsets.UTF_16LE;
+import static java.nio.charset.StandardCharsets.UTF_32;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.testkit.Seeded;
+import java.nio.charset.Charset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -61,6 +67,16 @@ class BodyScanTest {
     for (String body : new String[] {"", "[]", "{\"a\":1", "{\"model\":\"a\",\"model\":\"b\"}"}) {
       assertThatThrownBy(() -> BodyScan.of(body.getBytes(UTF_8)))
           .isInstanceOf(Json.MalformedJsonException.class);
+    }
+  }
+
+  @Test
+  void aBodyInAnotherEncodingIsRefused() {
+    for (Charset other : new Charset[] {UTF_16, UTF_16BE, UTF_16LE, UTF_32, ISO_8859_1}) {
+      byte[] body = "{\"model\":\"é\"}".getBytes(other);
+      assertThatThrownBy(() -> BodyScan.of(body))
+          .isInstanceOf(Json.MalformedJsonException.class)
+          .hasMessageContaining("UTF-8");
     }
   }
 }

@@ -3,6 +3,7 @@ package dev.gridtie.gateway.edge;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.base.Utf8;
 import dev.gridtie.ledger.Entry;
 import dev.gridtie.ledger.log.LedgerLog;
 import dev.gridtie.ledger.log.Tile;
@@ -39,6 +40,10 @@ final class LogPages {
 
   /** C2SP tlog-witness: {@code POST add-checkpoint}. */
   void addCheckpoint(byte[] body, Reply reply) {
+    if (!Utf8.isValid(body)) {
+      refuse(reply, 400, "a request is text in UTF-8");
+      return;
+    }
     switch (witness.add(new String(body, UTF_8))) {
       case Witness.Answer.Cosigned good ->
           reply.sendWhole(200, TEXT, Buffer.buffer(good.line().written()));

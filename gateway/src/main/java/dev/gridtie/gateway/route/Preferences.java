@@ -5,7 +5,6 @@ import dev.gridtie.grid.model.Precision;
 import dev.gridtie.wire.Fields;
 import dev.gridtie.wire.Fields.RefusedException;
 import dev.gridtie.wire.Outcome;
-import java.math.BigDecimal;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -141,9 +140,9 @@ public record Preferences(
             slugs(in, "quantizations"),
             slugs(in, in.first("regions", "region")),
             sort(in),
-            most == null ? Optional.empty() : price(most, "prompt", 6),
-            most == null ? Optional.empty() : price(most, "completion", 6),
-            most == null ? Optional.empty() : price(most, "request", 0),
+            most == null ? Optional.empty() : price(most, "prompt", Each.MILLION_TOKENS),
+            most == null ? Optional.empty() : price(most, "completion", Each.MILLION_TOKENS),
+            most == null ? Optional.empty() : price(most, "request", Each.REQUEST),
             threshold(in, "preferred_min_throughput"),
             threshold(in, "preferred_max_latency").map(seconds -> seconds * 1000),
             quantization(in),
@@ -185,19 +184,31 @@ public record Preferences(
         .collect(Collectors.toUnmodifiableSet());
   }
 
-  /** Dollars for a million tokens, or for a request. */
-  private static Optional<PicoUsd> price(Fields in, String key, int power) throws RefusedException {
+  /** What a price is for. */
+  private enum Each {
+    MILLION_TOKENS("dollars for a million tokens, from 0 to 1e18"),
+    REQUEST("dollars for a request, from 0 to 1e18");
+
+    private final String expected;
+
+    Each(String expected) {
+      this.expected = expected;
+    }
+  }
+
+  private static Optional<PicoUsd> price(Fields in, String key, Each each) throws RefusedException {
     JsonNode value = in.raw(key);
     if (value.isMissingNode()) {
       return Optional.empty();
     }
     try {
-      BigDecimal dollars = new BigDecimal(value.asString("").strip()).movePointLeft(power);
+      String dollars = value.asString("").strip();
       return Optional.of(
-          PicoUsd.ofDollars(
-              dollars.setScale(PicoUsd.SCALE, java.math.RoundingMode.FLOOR).toPlainString()));
+          each == Each.MILLION_TOKENS
+              ? PicoUsd.ofDollarsPerMillionRoundedDown(dollars)
+              : PicoUsd.ofDollarsRoundedDown(dollars));
     } catch (IllegalArgumentException e) {
-      throw in.wrongType(key, "dollars for a million tokens");
+      throw in.wrongType(key, each.expected);
     }
   }
 

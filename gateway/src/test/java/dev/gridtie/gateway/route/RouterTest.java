@@ -1,5 +1,6 @@
 package dev.gridtie.gateway.route;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Json;
@@ -28,6 +29,8 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class RouterTest {
   private static final Need NOTHING = new Need(Set.of(), 10, 10, Optional.empty());
@@ -252,5 +255,28 @@ class RouterTest {
     }
     assertThat(affinity.find("c0")).isEmpty();
     assertThat(affinity.find("c" + (Affinity.KEPT_MAX + 9))).contains("a");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "'1e30000000'",
+        "'1e999999999'",
+        "'-1e30000000'",
+        "'1e-999999999'",
+        "1e300",
+        "-1",
+        "true"
+      })
+  void aMostThatIsNoAmountIsRefusedByItsName(String most) throws Exception {
+    for (String key : List.of("prompt", "completion", "request")) {
+      String json = "{'max_price':{'" + key + "':" + most + "}}";
+      Outcome<Preferences> read =
+          Preferences.read(Json.parse(json.replace('\'', '"').getBytes(UTF_8)));
+      assertThat(read).isInstanceOf(Outcome.Refused.class);
+      assertThat(((Outcome.Refused<Preferences>) read).error().message())
+          .contains("provider.max_price." + key)
+          .contains("from 0 to 1e18");
+    }
   }
 }

@@ -10,7 +10,6 @@ import tools.jackson.databind.JsonNode;
 
 /** Reads the fields of EVM payloads, strictly. */
 public final class EvmFields {
-  private static final int UINT256_DIGITS_MAX = 78;
   private static final int UINT256_BITS = 256;
   private static final int SIGNATURE_BYTES_MAX = 2048;
 
@@ -33,7 +32,7 @@ public final class EvmFields {
   /** A number of at most so many bits, as a decimal text. */
   public static BigInteger uint(JsonNode json, String key, int bits)
       throws MalformedPaymentException {
-    BigInteger value = Fields.decimal(json, key, UINT256_DIGITS_MAX);
+    BigInteger value = Fields.uint256(json, key);
     if (value.bitLength() > bits) {
       throw new MalformedPaymentException(key + " exceeds " + bits + " bits");
     }

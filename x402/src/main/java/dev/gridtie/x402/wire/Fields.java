@@ -1,5 +1,6 @@
 package dev.gridtie.x402.wire;
 
+import dev.gridtie.base.Numbers;
 import java.math.BigInteger;
 import tools.jackson.databind.JsonNode;
 
@@ -27,10 +28,23 @@ public final class Fields {
   public static BigInteger decimal(JsonNode object, String key, int digitsMax)
       throws MalformedPaymentException {
     String text = text(object, key);
-    if (text.length() > digitsMax || !text.matches("0|[1-9][0-9]*")) {
-      throw new MalformedPaymentException(key + " must be a whole number as a decimal text");
+    try {
+      return Numbers.natural(text, digitsMax);
+    } catch (NumberFormatException e) {
+      throw new MalformedPaymentException(
+          key + " must be a whole number of at most " + digitsMax + " digits, as a decimal text");
     }
-    return new BigInteger(text);
+  }
+
+  /** A uint256 written as a decimal text, without sign or leading zeros. */
+  public static BigInteger uint256(JsonNode object, String key) throws MalformedPaymentException {
+    String text = text(object, key);
+    try {
+      return Numbers.uint256(text);
+    } catch (NumberFormatException e) {
+      throw new MalformedPaymentException(
+          key + " must be a whole number below 2^256, as a decimal text");
+    }
   }
 
   /** An object. */

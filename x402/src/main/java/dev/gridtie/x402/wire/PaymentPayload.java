@@ -96,7 +96,7 @@ public record PaymentPayload(
               + " carries x402 version "
               + version
               + ", and this says "
-              + given);
+              + (given.isInt() ? given : given.getNodeType()));
     }
   }
 

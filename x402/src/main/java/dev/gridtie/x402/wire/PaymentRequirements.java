@@ -25,9 +25,6 @@ public record PaymentRequirements(
     long maxTimeoutSeconds,
     ObjectNode extra) {
 
-  /** Decimal digits of the largest uint256. */
-  private static final int UINT256_DIGITS_MAX = 78;
-
   /** As v2 writes it. */
   public ObjectNode toJson() {
     ObjectNode json = Json.object();
@@ -113,7 +110,7 @@ public record PaymentRequirements(
     return new PaymentRequirements(
         Fields.text(json, "scheme"),
         network,
-        Fields.decimal(json, amountKey, UINT256_DIGITS_MAX),
+        Fields.uint256(json, amountKey),
         Fields.text(json, "asset"),
         Fields.text(json, "payTo"),
         timeout.longValue(),

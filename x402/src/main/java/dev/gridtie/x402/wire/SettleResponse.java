@@ -118,7 +118,7 @@ public record SettleResponse(
         transaction == null ? "" : transaction,
         Fields.text(json, "network"),
         Json.text(json, "payer"),
-        amount == null || amount.isEmpty() ? null : Fields.decimal(json, "amount", 78),
+        amount == null || amount.isEmpty() ? null : Fields.uint256(json, "amount"),
         json.path("extra") instanceof ObjectNode more ? more : Json.object(),
         json.path("extensions") instanceof ObjectNode says ? says : Json.object());
   }

@@ -170,6 +170,19 @@ public final class BatchFacilitator extends EvmFacilitator {
                 P + "voucher_signature");
   }
 
+  /** The least that may be deposited; a seller may name it. */
+  private static BigInteger minDeposit(PaymentRequirements requirements)
+      throws PaymentRefusedException {
+    try {
+      return requirements.extra().has("minDeposit")
+          ? EvmFields.uint(requirements.extra(), "minDeposit", 128)
+          : BigInteger.ZERO;
+    } catch (MalformedPaymentException e) {
+      throw new PaymentRefusedException(
+          P + "deposit_below_min_deposit", String.valueOf(e.getMessage()));
+    }
+  }
+
   /** Says what it would do, where that was asked along. */
   private Optional<Trial> requireDeposit(
       Payload.Deposit deposit, PaymentRequirements requirements, long chainId)
@@ -180,8 +193,8 @@ public final class BatchFacilitator extends EvmFacilitator {
           case Authorization.Erc3009 a -> requireErc3009(deposit, a, requirements, chainId);
           case Authorization.Permit2 a -> requirePermit2(deposit, a, chainId);
         };
-    String least = Json.text(requirements.extra(), "minDeposit");
-    if (least != null && deposit.amount().compareTo(new BigInteger(least)) < 0) {
+    BigInteger least = minDeposit(requirements);
+    if (deposit.amount().compareTo(least) < 0) {
       throw new PaymentRefusedException(
           P + "deposit_below_min_deposit", "deposit at least " + least + " atomic units");
     }
