@@ -1,16 +1,18 @@
 package dev.gridtie.grid.engine;
 
-import dev.gridtie.grid.engine.ChatTemplate.TemplateException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,11 +26,16 @@ final class Batcher {
 
   private final Llama llama;
   private final PromptEncoder encoder;
+  private final PromptPool prompts;
   private final int contextTokens;
   private final int batchMax;
   private final Listener listener;
   private final BlockingQueue<Command> inbox = new LinkedBlockingQueue<>(INBOX_MAX);
   private final Set<Long> cancelled = ConcurrentHashMap.newKeySet();
+
+  /** What has been asked, and waits for its prompt. */
+  private final Map<Long, Asked> asked = new HashMap<>();
+
   private final Deque<Job> waiting = new ArrayDeque<>();
   private final List<Job> active = new ArrayList<>();
   private final Deque<Integer> freeSequences = new ArrayDeque<>();
@@ -41,7 +48,7 @@ final class Batcher {
   private final long stepNanosMin;
   private @Nullable EmbeddingContext embeddings;
 
-  /** Hears what becomes of jobs, on the batcher's thread. */
+  /** Hears what becomes of jobs; all but what was only counted on the batcher's thread. */
   interface Listener {
     void counted(long id, int tokens);
 
@@ -72,7 +79,20 @@ final class Batcher {
     /** Whether an answer goes on, or waits for its reader. */
     record Flow(long id, boolean on) implements Command {}
 
+    /** The prompt of what was asked is there, or why there is none. */
+    record Encoded(long id, PromptPool.Result result) implements Command {}
+
     record Shutdown() implements Command {}
+  }
+
+  /** Something asked whose prompt is being made. */
+  private static final class Asked {
+    final Command command;
+    boolean paused;
+
+    Asked(Command command) {
+      this.command = command;
+    }
   }
 
   /** A sequence being answered. */
@@ -116,6 +136,7 @@ final class Batcher {
   Batcher(
       Llama llama,
       PromptEncoder encoder,
+      PromptPool prompts,
       int sequences,
       int contextTokens,
       int batchMax,
@@ -126,6 +147,7 @@ final class Batcher {
     this.llama = llama;
     this.threads = threads;
     this.encoder = encoder;
+    this.prompts = prompts;
     this.contextTokens = contextTokens;
     this.batchMax = batchMax;
     this.listener = listener;
@@ -175,17 +197,26 @@ final class Batcher {
 
   private boolean take(Command command) {
     switch (command) {
-      case Command.Count c -> {
-        try {
-          listener.counted(c.id(), encoder.encode(c.turns()).length);
-        } catch (TemplateException e) {
-          listener.refused(c.id(), "invalid_messages", String.valueOf(e.getMessage()));
-        }
-      }
-      case Command.Embed e -> embed(e);
-      case Command.Generate g -> accept(g);
+      case Command.Count c ->
+          prompt(
+              c.id(),
+              () -> encoder.encode(c.turns()),
+              result -> {
+                switch (result) {
+                  case PromptPool.Result.Tokens t -> listener.counted(c.id(), t.tokens().length);
+                  case PromptPool.Result.Refused r ->
+                      listener.refused(c.id(), r.code(), r.message());
+                }
+              });
+      case Command.Embed e -> ask(e.id(), e, () -> llama.tokenize(e.text(), false));
+      case Command.Generate g -> ask(g.id(), g, () -> encoder.encode(g.ask().turns()));
+      case Command.Encoded e -> encoded(e);
       case Command.Cancel ignored -> {}
       case Command.Flow flow -> {
+        Asked early = asked.get(flow.id());
+        if (early != null) {
+          early.paused = !flow.on();
+        }
         for (Job job : active) {
           job.paused = job.id == flow.id() ? !flow.on() : job.paused;
         }
@@ -200,14 +231,52 @@ final class Batcher {
     return true;
   }
 
+  private void ask(long id, Command command, PromptPool.Work work) {
+    asked.put(id, new Asked(command));
+    prompt(id, work, result -> encodedElsewhere(new Command.Encoded(id, result)));
+  }
+
+  /** Has a prompt made beside this thread. */
+  private void prompt(long id, PromptPool.Work work, Consumer<PromptPool.Result> then) {
+    if (!prompts.submit(work, then)) {
+      asked.remove(id);
+      listener.refused(id, "overloaded", "too many prompts wait");
+    }
+  }
+
+  /** On the thread that has made the prompt; waits where the inbox is full, for it is drained. */
+  private void encodedElsewhere(Command.Encoded encoded) {
+    try {
+      inbox.put(encoded);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt(); // the process ends
+    }
+  }
+
+  private void encoded(Command.Encoded encoded) {
+    Asked one = asked.remove(encoded.id());
+    if (one == null) {
+      return; // cancelled meanwhile
+    }
+    switch (encoded.result()) {
+      case PromptPool.Result.Refused r -> listener.refused(encoded.id(), r.code(), r.message());
+      case PromptPool.Result.Tokens t -> {
+        switch (one.command) {
+          case Command.Embed e -> embed(e, t.tokens());
+          case Command.Generate g -> accept(g, t.tokens(), one.paused);
+          default -> throw new IllegalStateException("nothing else has a prompt");
+        }
+      }
+    }
+  }
+
   /** Texts are short beside answers: each is computed whole, between two steps. */
-  private void embed(Command.Embed command) {
+  private void embed(Command.Embed command, int[] tokens) {
     EmbeddingContext context = embeddings;
     if (context == null) {
       context = llama.embeddings(contextTokens, threads);
       embeddings = context;
     }
-    int[] tokens = llama.tokenize(command.text(), false);
     if (tokens.length == 0 || tokens.length > contextTokens) {
       listener.refused(
           command.id(),
@@ -218,40 +287,36 @@ final class Batcher {
     listener.embedded(command.id(), context.embed(tokens), tokens.length);
   }
 
-  private void accept(Command.Generate command) {
-    try {
-      Ask ask = command.ask();
-      int[] prompt = encoder.encode(ask.turns());
-      int wanted = Math.max(1, ask.maxTokens());
-      if (prompt.length == 0 || prompt.length + wanted > contextTokens) {
-        listener.refused(
-            command.id(),
-            "context_length_exceeded",
-            prompt.length
-                + " prompt tokens and "
-                + wanted
-                + " more do not fit into "
-                + contextTokens);
-        return;
-      }
-      int max = ask.maxTokens() == 0 ? contextTokens - prompt.length : ask.maxTokens();
-      if (ask.said().size() > max
-          || ask.said().stream().anyMatch(t -> t < 0 || t >= llama.vocabularySize())) {
-        listener.refused(command.id(), "invalid_messages", "what was said is no such answer");
-        return;
-      }
-      Job job = new Job(command, prompt, max, llama.vocabularySize());
-      for (int token : ask.said()) {
-        String unused = job.text.push(llama.piece(token)); // whoever said it has given its text
-      }
-      if (job.text.stopped() || job.generated == max) {
-        listener.started(job.id, job.promptTokens);
-        end(job, job.text.stopped() ? EndReason.STOP : EndReason.LENGTH);
-      } else {
-        waiting.add(job);
-      }
-    } catch (TemplateException e) {
-      listener.refused(command.id(), "invalid_messages", String.valueOf(e.getMessage()));
+  private void accept(Command.Generate command, int[] prompt, boolean paused) {
+    Ask ask = command.ask();
+    int wanted = Math.max(1, ask.maxTokens());
+    if (prompt.length == 0 || prompt.length + wanted > contextTokens) {
+      listener.refused(
+          command.id(),
+          "context_length_exceeded",
+          prompt.length
+              + " prompt tokens and "
+              + wanted
+              + " more do not fit into "
+              + contextTokens);
+      return;
+    }
+    int max = ask.maxTokens() == 0 ? contextTokens - prompt.length : ask.maxTokens();
+    if (ask.said().size() > max
+        || ask.said().stream().anyMatch(t -> t < 0 || t >= llama.vocabularySize())) {
+      listener.refused(command.id(), "invalid_messages", "what was said is no such answer");
+      return;
+    }
+    Job job = new Job(command, prompt, max, llama.vocabularySize());
+    job.paused = paused;
+    for (int token : ask.said()) {
+      String unused = job.text.push(llama.piece(token)); // whoever said it has given its text
+    }
+    if (job.text.stopped() || job.generated == max) {
+      listener.started(job.id, job.promptTokens);
+      end(job, job.text.stopped() ? EndReason.STOP : EndReason.LENGTH);
+    } else {
+      waiting.add(job);
     }
   }
 
@@ -272,6 +337,16 @@ final class Batcher {
           }
           return drop;
         });
+    asked
+        .keySet()
+        .removeIf(
+            id -> {
+              boolean drop = cancelled.remove(id);
+              if (drop) {
+                listener.ended(id, EndReason.CANCELLED, 0, 0);
+              }
+              return drop;
+            });
     cancelled.clear(); // what is left names jobs that ended before
   }
 

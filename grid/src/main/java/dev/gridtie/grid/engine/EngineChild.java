@@ -3,6 +3,7 @@ package dev.gridtie.grid.engine;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.grid.engine.ChatTemplate.TemplateException;
 import java.io.BufferedOutputStream;
 import java.io.BufferedReader;
 import java.io.FileDescriptor;
@@ -15,6 +16,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -121,21 +123,14 @@ public final class EngineChild {
                 + context
                 + " are asked");
       }
-      ChatTemplate template =
-          new ChatTemplate(
-              llama
-                  .chatTemplate()
-                  .orElseThrow(
-                      () ->
-                          new IllegalArgumentException(
-                              "the model's file carries no chat template")),
-              llama.specialText("bos"),
-              llama.specialText("eos"));
-      PromptEncoder encoder = new PromptEncoder(template, llama::tokenize, llama.controlTexts());
+      PromptPool prompts = new PromptPool(System::nanoTime, EngineChild::endForTemplate);
+      PromptEncoder encoder = new PromptEncoder(template(llama), llama);
+      tryOut(encoder, prompts);
       Batcher batcher =
           new Batcher(
               llama,
               encoder,
+              prompts,
               slots,
               context,
               BATCH_TOKENS,
@@ -151,6 +146,36 @@ public final class EngineChild {
       Thread.ofPlatform().daemon(true).name("commands").start(() -> read(in, batcher, lines));
       batcher.run();
     }
+  }
+
+  private static ChatTemplate template(Llama llama) {
+    String template =
+        llama
+            .chatTemplate()
+            .orElseThrow(
+                () -> new IllegalArgumentException("the model's file carries no chat template"));
+    try {
+      return new JinjaTemplate(
+          template, llama.specialText("bos"), llama.specialText("eos"), System::nanoTime);
+    } catch (TemplateException e) {
+      throw new IllegalArgumentException(e.getMessage(), e);
+    }
+  }
+
+  /** A template that cannot render the simplest conversation is no template, or worse. */
+  private static void tryOut(PromptEncoder encoder, PromptPool prompts)
+      throws InterruptedException {
+    CompletableFuture<PromptPool.Result> done = new CompletableFuture<>();
+    boolean unused =
+        prompts.submit(() -> encoder.encode(List.of(new Turn("user", "Hello"))), done::complete);
+    if (done.join() instanceof PromptPool.Result.Refused refused) {
+      throw new IllegalArgumentException(refused.message());
+    }
+  }
+
+  private static void endForTemplate() {
+    System.err.println("the model's chat template does not end; the engine does");
+    Runtime.getRuntime().halt(1);
   }
 
   private static void read(BufferedReader in, Batcher batcher, Lines lines) {

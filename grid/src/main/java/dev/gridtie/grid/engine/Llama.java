@@ -20,17 +20,17 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.BitSet;
 import java.util.Optional;
 
 /**
  * llama.cpp v0.5.0 through java.lang.foreign: the few calls we make, and the three structs that
  * travel by value. Their layout is that version's only, and so the version and the library's own
- * defaults, read through our layout, are checked before anything else is done. For one thread, in a
- * process of its own: a fault in here ends the process.
+ * defaults, read through our layout, are checked before anything else is done. For one thread, but
+ * for {@link #tokenize} and {@link #isControl}, and in a process of its own: a fault in here ends
+ * the process.
  */
-final class Llama implements AutoCloseable {
+final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
   /** What the library says of itself. */
   static final String VERSION = "0.5.0-dev";
 
@@ -41,7 +41,13 @@ final class Llama implements AutoCloseable {
   private static final int TYPE_F16 = 1;
   private static final int FLASH_ATTENTION_OFF = 0;
 
-  private final Arena arena = Arena.ofConfined();
+  // llama_token_attr, in llama.h
+  private static final int ATTRIBUTE_UNKNOWN = 1;
+  private static final int ATTRIBUTE_CONTROL = 1 << 3;
+
+  /** Shared: prompts are tokenised beside the thread that computes. */
+  private final Arena arena = Arena.ofShared();
+
   private final NativeLibrary library;
   private final MethodHandle decode;
   private final MethodHandle logitsIth;
@@ -59,6 +65,7 @@ final class Llama implements AutoCloseable {
   private final MemorySegment batchSequences;
   private final MemorySegment batchOutputs;
   private final int vocabularySize;
+  private final BitSet controls;
   private final int batchMax;
   private int batchSize;
 
@@ -212,6 +219,7 @@ final class Llama implements AutoCloseable {
             "llama_memory_seq_rm",
             FunctionDescriptor.of(JAVA_BOOLEAN, ADDRESS, JAVA_INT, JAVA_INT, JAVA_INT));
 
+    this.controls = controls();
     this.batchTokens = arena.allocate(JAVA_INT, batchMax);
     this.batchPositions = arena.allocate(JAVA_INT, batchMax);
     MemorySegment sequenceCounts = arena.allocate(JAVA_INT, batchMax);
@@ -295,12 +303,8 @@ final class Llama implements AutoCloseable {
     return vocabularySize;
   }
 
-  /**
-   * The tokens of a text.
-   *
-   * @param special whether the names of control tokens in it mean these tokens
-   */
-  int[] tokenize(String text, boolean special) {
+  @Override
+  public int[] tokenize(String text, boolean special) {
     byte[] utf8 = text.getBytes(UTF_8);
     try (Arena call = Arena.ofConfined()) {
       MemorySegment in = call.allocate(Math.max(1, utf8.length));
@@ -343,25 +347,25 @@ final class Llama implements AutoCloseable {
     }
   }
 
-  /** The names of all control tokens. */
-  List<String> controlTexts() {
-    MethodHandle isControl =
-        library.handle(
-            "llama_vocab_is_control", FunctionDescriptor.of(JAVA_BOOLEAN, ADDRESS, JAVA_INT));
-    MethodHandle textOf =
-        library.handle("llama_vocab_get_text", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT));
-    List<String> texts = new ArrayList<>();
+  @Override
+  public boolean isControl(int token) {
+    return controls.get(token);
+  }
+
+  /** All tokens that a text can name and must not be able to. */
+  private BitSet controls() {
+    MethodHandle attributes =
+        library.handle("llama_vocab_get_attr", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
+    BitSet found = new BitSet(vocabularySize);
     try {
       for (int token = 0; token < vocabularySize; token++) {
-        if ((boolean) isControl.invokeExact(vocabulary, token)) {
-          MemorySegment text = (MemorySegment) textOf.invokeExact(vocabulary, token);
-          texts.add(text.reinterpret(Long.MAX_VALUE).getString(0));
-        }
+        int of = (int) attributes.invokeExact(vocabulary, token);
+        found.set(token, (of & (ATTRIBUTE_UNKNOWN | ATTRIBUTE_CONTROL)) != 0);
       }
     } catch (Throwable e) {
       throw rethrown(e);
     }
-    return texts;
+    return found;
   }
 
   // The model
