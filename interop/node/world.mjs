@@ -10,7 +10,7 @@ import { createPublicClient, http, parseAbi } from "viem";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 export const gridtie = join(root, "gridtie");
 
-/** Two ports in a row that are free. */
+/** A port that is free, with those that `up` takes behind it. */
 async function freePort() {
   const tryPort = (port) =>
     new Promise((resolve) => {
@@ -19,7 +19,7 @@ async function freePort() {
     });
   for (let i = 0; i < 100; i++) {
     const port = 20000 + Math.floor(Math.random() * 20000);
-    if ((await tryPort(port)) && (await tryPort(port + 1))) return port;
+    if ((await tryPort(port)) && (await tryPort(port + 1)) && (await tryPort(port + 3))) return port;
   }
   throw new Error("no free ports");
 }

@@ -18,7 +18,6 @@ import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpClient;
 import java.io.IOException;
 import java.net.URI;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.InstantSource;
 import java.util.ArrayList;
@@ -122,7 +121,7 @@ final class CatalogBuilder {
     List<Secret> keys = new ArrayList<>();
     for (CatalogConfig.Key key :
         provider.keys() == null ? List.<CatalogConfig.Key>of() : provider.keys()) {
-      keys.add(key(key, where, file));
+      keys.add(key.read(where, file, environment));
     }
     Optional<HttpSource.Payment> payment = Optional.empty();
     if (provider.payMaxUsdPerRequest() != null) {
@@ -134,24 +133,6 @@ final class CatalogBuilder {
     }
     return new Server(
         provider, dialect, base, keys.isEmpty() ? List.of(new Secret("")) : keys, payment);
-  }
-
-  private Secret key(CatalogConfig.Key key, String where, Path file) throws IOException {
-    if ((key.env() == null) == (key.file() == null)) {
-      throw new IOException(where + ": a key names either env or file, and is never written here");
-    }
-    if (key.env() != null) {
-      String value = environment.apply(key.env());
-      if (value == null || value.isBlank()) {
-        throw new IOException(where + ": the environment has no " + key.env());
-      }
-      return new Secret(value.strip());
-    }
-    Path at = file.toAbsolutePath().resolveSibling(String.valueOf(key.file()));
-    if (!Files.isReadable(at)) {
-      throw new IOException(where + ": the key's file " + at + " cannot be read");
-    }
-    return new Secret(Files.readString(at).strip());
   }
 
   private Model model(CatalogConfig.Model model, Map<String, Server> servers) throws IOException {

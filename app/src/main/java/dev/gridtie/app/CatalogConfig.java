@@ -1,7 +1,12 @@
 package dev.gridtie.app;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.gridtie.base.Secret;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /** The hosted models that are offered, as their YAML file has them. */
@@ -45,7 +50,35 @@ record CatalogConfig(
    * @param env the environment's variable
    * @param file a file that holds it on one line, relative to this one
    */
-  record Key(@Nullable String env, @Nullable String file) {}
+  record Key(@Nullable String env, @Nullable String file) {
+    /**
+     * Looks it up.
+     *
+     * @param where it is named, for messages
+     * @param namedIn the file that a path is relative to
+     * @param environment looks a variable up
+     * @throws IOException saying what is wrong, and never the key
+     */
+    Secret read(String where, Path namedIn, UnaryOperator<@Nullable String> environment)
+        throws IOException {
+      if ((env == null) == (file == null)) {
+        throw new IOException(
+            where + ": a key names either env or file, and is never written here");
+      }
+      if (env != null) {
+        String value = environment.apply(env);
+        if (value == null || value.isBlank()) {
+          throw new IOException(where + ": the environment has no " + env);
+        }
+        return new Secret(value.strip());
+      }
+      Path at = namedIn.toAbsolutePath().resolveSibling(String.valueOf(file));
+      if (!Files.isReadable(at)) {
+        throw new IOException(where + ": the key's file " + at + " cannot be read");
+      }
+      return new Secret(Files.readString(at).strip());
+    }
+  }
 
   /**
    * A model.

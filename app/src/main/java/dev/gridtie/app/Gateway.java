@@ -22,6 +22,7 @@ import dev.gridtie.gateway.catalog.Feature;
 import dev.gridtie.gateway.catalog.Health;
 import dev.gridtie.gateway.catalog.Model;
 import dev.gridtie.gateway.catalog.Prices;
+import dev.gridtie.gateway.edge.AdminServer;
 import dev.gridtie.gateway.edge.EdgeServer;
 import dev.gridtie.gateway.edge.GridDesk;
 import dev.gridtie.gateway.edge.Services;
@@ -100,6 +101,7 @@ import java.util.concurrent.TimeUnit;
 final class Gateway implements AutoCloseable {
   private final Deque<AutoCloseable> parts = new ArrayDeque<>();
   private int port;
+  private Optional<URI> adminUrl = Optional.empty();
   private List<String> gasPayers = List.of();
 
   private Gateway() {}
@@ -212,43 +214,70 @@ final class Gateway implements AutoCloseable {
     Metrics metrics = new Metrics(catalog);
     Watch watch = watch(config, home, metrics);
     GatewayConfig.Limits l = config.limitsOrDefault();
+    Services services =
+        new Services(
+            catalog,
+            new Router(random),
+            new Affinity(CLOCK),
+            relay,
+            desk,
+            offers,
+            keys,
+            usage,
+            new Purse(database, config.creditRate(), CLOCK),
+            new AnswerCache(config.cachePolicy(), CLOCK),
+            watch,
+            metrics,
+            config.tracePrompts(),
+            new OfferReceipts(home.receiptKey(), OFFERS_VALID),
+            log.log(),
+            new Witness(database, home.logSigner(), config.watchedLogs(), CLOCK),
+            database,
+            grid,
+            CLOCK,
+            random);
+    EdgeServer.Limits limits =
+        new EdgeServer.Limits(
+            l.bodyBytes(),
+            Duration.ofSeconds(l.bodySeconds()),
+            l.concurrent(),
+            Duration.ofSeconds(120));
+    Readiness readiness = readiness(chains, own);
     EdgeServer edge =
-        opened(
-            new EdgeServer(
-                vertx,
-                new Services(
-                    catalog,
-                    new Router(random),
-                    new Affinity(CLOCK),
-                    relay,
-                    desk,
-                    offers,
-                    keys,
-                    usage,
-                    new Purse(database, config.creditRate(), CLOCK),
-                    new AnswerCache(config.cachePolicy(), CLOCK),
-                    watch,
-                    metrics,
-                    config.tracePrompts(),
-                    new OfferReceipts(home.receiptKey(), OFFERS_VALID),
-                    log.log(),
-                    new Witness(database, home.logSigner(), config.watchedLogs(), CLOCK),
-                    database,
-                    grid,
-                    CLOCK,
-                    random),
-                new EdgeServer.Limits(
-                    l.bodyBytes(),
-                    Duration.ofSeconds(l.bodySeconds()),
-                    l.concurrent(),
-                    Duration.ofSeconds(120)),
-                config.allowedOrigins(),
-                readiness(chains, own)));
+        opened(new EdgeServer(vertx, services, limits, config.allowedOrigins(), readiness));
+    Optional<AdminSettings> admin =
+        AdminSettings.of(
+            config.admin(),
+            config.adminToken(),
+            config.port(),
+            beside.resolve("gateway.yaml"),
+            System::getenv);
+    if (admin.isPresent()) {
+      AdminServer pages =
+          opened(new AdminServer(vertx, services, limits, readiness, admin.get().token()));
+      adminUrl = Optional.of(listen(pages, admin.get()));
+    }
     port =
         edge.listen(
             config.hostOrLoopback(),
             config.port(),
-            config.publicUrl() == null ? "" : config.publicUrl());
+            config.publicUrl() == null ? "" : config.publicUrl(),
+            config.allowedHosts());
+  }
+
+  private static URI listen(AdminServer pages, AdminSettings at) throws IOException {
+    try {
+      int port = pages.listen(at.host(), at.port());
+      return URI.create(
+          "http://%s:%d"
+              .formatted(at.host().contains(":") ? "[" + at.host() + "]" : at.host(), port));
+    } catch (IOException e) {
+      throw new IOException(
+          "the operator's pages "
+              + e.getMessage()
+              + "; name another address with admin: HOST:PORT, or none with admin: off",
+          e);
+    }
   }
 
   /** What was paid to a chain for nothing stands in the books too. */
@@ -475,6 +504,11 @@ final class Gateway implements AutoCloseable {
 
   int port() {
     return port;
+  }
+
+  /** Where the operator's pages are; empty where they are off. */
+  Optional<URI> adminUrl() {
+    return adminUrl;
   }
 
   /** Ends everything, the last part first. */

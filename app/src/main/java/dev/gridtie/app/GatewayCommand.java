@@ -1,5 +1,6 @@
 package dev.gridtie.app;
 
+import java.net.URI;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -44,6 +45,7 @@ final class GatewayCommand implements Callable<Integer> {
                   stopped.countDown();
                 }));
     System.out.println("ready http://" + read.hostOrLoopback() + ":" + gateway.port());
+    System.out.println("operator's pages " + gateway.adminUrl().map(URI::toString).orElse("off"));
     System.out.println(
         "gas is paid by "
             + String.join(" and ", gateway.gasPayers())

@@ -44,6 +44,11 @@ import org.jspecify.annotations.Nullable;
  * @param credits what a credit is worth, where keys may pay with them
  * @param log who cosigns the public log, and whose logs are cosigned
  * @param grid which models contributed machines may answer for; none join where left out
+ * @param hosts further names that requests may give as their Host, where it listens on loopback: a
+ *     proxy in front may pass on its own
+ * @param admin where the operator's pages are served, HOST:PORT or off; the next port of this
+ *     machine where left out
+ * @param adminToken what requests for them must bring; needed where others can reach them
  * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
 record GatewayConfig(
@@ -64,7 +69,10 @@ record GatewayConfig(
     @Nullable List<String> origins,
     @Nullable LogSettings log,
     @Nullable CreditSettings credits,
-    @Nullable GridSettings grid) {
+    @Nullable GridSettings grid,
+    @Nullable List<String> hosts,
+    @Nullable String admin,
+    CatalogConfig.@Nullable Key adminToken) {
 
   GatewayConfig(
       @Nullable String host,
@@ -97,6 +105,9 @@ record GatewayConfig(
         null,
         null,
         null,
+        null,
+        null,
+        null,
         null);
   }
 
@@ -118,6 +129,32 @@ record GatewayConfig(
   /** The same with contributed machines. */
   GatewayConfig withGrid(GridSettings newGrid) {
     return with(chain, chains, exposure, origins, log, credits, newGrid);
+  }
+
+  /** The same with the operator's pages elsewhere. */
+  GatewayConfig withAdmin(String newAdmin) {
+    return new GatewayConfig(
+        host,
+        port,
+        publicUrl,
+        payTo,
+        chain,
+        models,
+        catalog,
+        hedgePercent,
+        cache,
+        traces,
+        tracePrompts,
+        limits,
+        chains,
+        exposure,
+        origins,
+        log,
+        credits,
+        grid,
+        hosts,
+        newAdmin,
+        adminToken);
   }
 
   private GatewayConfig with(
@@ -146,7 +183,10 @@ record GatewayConfig(
         newOrigins,
         newLog,
         newCredits,
-        newGrid);
+        newGrid,
+        hosts,
+        admin,
+        adminToken);
   }
 
   /**
@@ -581,6 +621,16 @@ record GatewayConfig(
             cache.megabytes() * 1024L * 1024,
             cache.pricePercent(),
             cache.shared());
+  }
+
+  /** The names that requests may give as their Host besides the usual ones. */
+  List<String> allowedHosts() throws IOException {
+    for (String one : hosts == null ? List.<String>of() : hosts) {
+      if (!one.matches("[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\\[[0-9A-Fa-f:.]{2,45}]")) {
+        throw new IOException("hosts: a name without scheme and port, not " + one);
+      }
+    }
+    return hosts == null ? List.of() : hosts;
   }
 
   String hostOrLoopback() {

@@ -6,6 +6,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -27,7 +28,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = {
       "Shows a running gateway at work: requests, tokens and spending by model, and the health of every endpoint.",
-      "Reads its /metrics, which answers on this machine alone. Ctrl-C ends it."
+      "Reads /metrics of its operator's pages. Ctrl-C ends it."
     })
 final class TopCommand implements Callable<Integer> {
   private static final Pattern LINE = Pattern.compile("^(\\w+)\\{([^}]*)} ([-+.0-9eE]+)$");
@@ -39,8 +40,15 @@ final class TopCommand implements Callable<Integer> {
   @Option(
       names = "--url",
       paramLabel = "URL",
-      description = "The gateway (default: the one that ./gridtie up started).")
+      description =
+          "The gateway's operator's pages, as it prints them at its start (default: those of the one that ./gridtie up started).")
   private @Nullable String url;
+
+  @Option(
+      names = "--token-file",
+      paramLabel = "FILE",
+      description = "Holds the gateway's adminToken, where it wants one.")
+  private @Nullable Path tokenFile;
 
   @Option(
       names = "--every",
@@ -70,11 +78,15 @@ final class TopCommand implements Callable<Integer> {
     if (every < 1) {
       throw new Main.Failure("--every must be at least 1");
     }
-    URI metrics = gateway().resolve("/metrics");
+    HttpRequest.Builder metrics =
+        HttpRequest.newBuilder(admin().resolve("/metrics")).timeout(Duration.ofSeconds(5));
+    if (tokenFile != null) {
+      metrics.header("Authorization", "Bearer " + Files.readString(tokenFile).strip());
+    }
     Map<String, Row> before = new TreeMap<>();
     try (HttpClient http = HttpClient.newHttpClient()) {
       while (true) {
-        List<Sample> samples = read(http, metrics);
+        List<Sample> samples = read(http, metrics.build());
         Map<String, Row> now = rows(samples);
         String table = table(now, before, samples);
         System.out.print(once ? table : "\u001b[H\u001b[2J" + table);
@@ -88,30 +100,29 @@ final class TopCommand implements Callable<Integer> {
     }
   }
 
-  private URI gateway() throws IOException {
+  private URI admin() throws IOException {
     if (url != null) {
       return URI.create(url);
     }
     if (!Files.exists(home.get().upJson())) {
-      throw new Main.Failure("nothing was started in this home; name the gateway with --url");
+      throw new Main.Failure(
+          "nothing was started in this home; name a gateway's operator's pages with --url");
     }
-    return UpFile.read(home.get()).gateway();
+    return UpFile.read(home.get()).admin();
   }
 
-  private static List<Sample> read(HttpClient http, URI metrics) throws InterruptedException {
+  private static List<Sample> read(HttpClient http, HttpRequest metrics)
+      throws InterruptedException {
     try {
-      HttpResponse<String> answer =
-          http.send(
-              HttpRequest.newBuilder(metrics).timeout(Duration.ofSeconds(5)).build(),
-              HttpResponse.BodyHandlers.ofString());
+      HttpResponse<String> answer = http.send(metrics, HttpResponse.BodyHandlers.ofString());
       if (answer.statusCode() != 200) {
-        throw new Main.Failure(metrics + " says " + answer.statusCode());
+        throw new Main.Failure(metrics.uri() + " says " + answer.statusCode());
       }
       List<Sample> samples = new ArrayList<>();
       answer.body().lines().forEach(line -> parse(line, samples));
       return samples;
     } catch (IOException e) {
-      throw new Main.Failure("no gateway answers at " + metrics);
+      throw new Main.Failure("no gateway answers at " + metrics.uri());
     }
   }
 

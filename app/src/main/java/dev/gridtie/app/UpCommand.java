@@ -35,6 +35,9 @@ final class UpCommand implements Callable<Integer> {
    */
   private static final int TINY_THREADS = 1;
 
+  /** The operator's port behind the gateway's: the first is the chain's, the second the proxy's. */
+  private static final int ADMIN_BEHIND = 3;
+
   private static final BigInteger HUNDRED_USDC = BigInteger.valueOf(100_000_000);
   private static final BigInteger GAS_LOW_WEI = BigInteger.TEN.pow(18);
 
@@ -45,7 +48,8 @@ final class UpCommand implements Callable<Integer> {
       paramLabel = "PORT",
       defaultValue = "4020",
       description =
-          "The gateway's port on 127.0.0.1; the chain takes the next one (default: ${DEFAULT-VALUE}).")
+          "The gateway's port on 127.0.0.1 (default: ${DEFAULT-VALUE}); the chain takes the next one, and the operator's"
+              + " pages the third after it.")
   private int port;
 
   @Option(
@@ -70,8 +74,11 @@ final class UpCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    if (port < 1 || port > 65534) {
-      throw new Main.Failure("--port must be from 1 to 65534: the chain takes the next one");
+    if (port < 1 || port > 65535 - ADMIN_BEHIND) {
+      throw new Main.Failure(
+          "--port must be from 1 to "
+              + (65535 - ADMIN_BEHIND)
+              + ": chain and operator's pages take ports behind it");
     }
     if (!List.of("F16", "Q8_0", "Q4_0").contains(quantization)) {
       throw new Main.Failure("--quantization must be F16, Q8_0 or Q4_0, not " + quantization);
@@ -164,6 +171,7 @@ final class UpCommand implements Callable<Integer> {
     URI url = URI.create("http://127.0.0.1:" + gateway.port());
     new UpFile(
             url,
+            gateway.adminUrl().orElseThrow(),
             chain.join().url(),
             LocalChain.CHAIN_ID,
             LocalChain.USDC.toString(),
@@ -226,6 +234,7 @@ final class UpCommand implements Callable<Integer> {
             false,
             null)
         .withOrigins(origins)
+        .withAdmin("127.0.0.1:" + (port + ADMIN_BEHIND))
         .withGrid(grid());
   }
 

@@ -25,6 +25,7 @@ import tools.jackson.databind.node.ObjectNode;
  */
 record UpFile(
     URI gateway,
+    URI admin,
     URI rpc,
     long chainId,
     String asset,
@@ -34,6 +35,7 @@ record UpFile(
   void write(Home home) throws IOException {
     ObjectNode json = Json.object();
     json.put("gateway", gateway.toString());
+    json.put("admin", admin.toString());
     json.put("rpc", rpc.toString());
     json.put("chainId", chainId);
     json.put("asset", asset);
@@ -55,6 +57,7 @@ record UpFile(
       JsonNode json = Json.parse(Files.readAllBytes(home.upJson()));
       return new UpFile(
           URI.create(json.path("gateway").asString()),
+          URI.create(json.path("admin").asString("")),
           URI.create(json.path("rpc").asString()),
           json.path("chainId").asLong(),
           json.path("asset").asString(),

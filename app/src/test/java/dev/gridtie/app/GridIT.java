@@ -122,7 +122,7 @@ class GridIT {
 
   private static List<JsonNode> nodes() throws Exception {
     List<JsonNode> all = new ArrayList<>();
-    TestGateway.json(world.get("/v1/grid/nodes")).path("data").forEach(all::add);
+    TestGateway.json(world.operators("/v1/grid/nodes")).path("data").forEach(all::add);
     return all;
   }
 

@@ -717,9 +717,10 @@ class OneApiIT {
     upstream.on("m", ScriptedServer.well("fine"));
     serve(provider("p", "good.key"), model("one", "p=m"));
     ask("one", "");
+    URI operators = gateway.adminUrl().orElseThrow();
     HttpResponse<String> metrics =
         http.send(
-            HttpRequest.newBuilder(url.resolve("/metrics")).build(),
+            HttpRequest.newBuilder(operators.resolve("/metrics")).build(),
             HttpResponse.BodyHandlers.ofString());
     assertThat(metrics.body())
         .contains(
@@ -731,7 +732,8 @@ class OneApiIT {
     System.setOut(new java.io.PrintStream(printed, true, UTF_8));
     try {
       assertThat(
-              new picocli.CommandLine(new Main()).execute("top", "--once", "--url", url.toString()))
+              new picocli.CommandLine(new Main())
+                  .execute("top", "--once", "--url", operators.toString()))
           .isZero();
     } finally {
       System.setOut(console);

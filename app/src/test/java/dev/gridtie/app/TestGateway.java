@@ -66,6 +66,9 @@ final class TestGateway implements AutoCloseable {
   EvmKey buyer;
   URI url = URI.create("http://127.0.0.1:1");
 
+  /** Where the operator's pages are. */
+  URI admin = URI.create("http://127.0.0.1:1");
+
   TestGateway(Path directory) throws Exception {
     this(directory, Boolean.getBoolean("gridtie.postgres"));
   }
@@ -105,12 +108,13 @@ final class TestGateway implements AutoCloseable {
     }
   }
 
-  /** A free port whose next one is free too. */
-  static int freePortPair() throws IOException {
+  /** A free port behind which those are free that {@code gridtie up} takes as well. */
+  static int freePortOfUp() throws IOException {
     while (true) {
       int port = freePort();
-      try (ServerSocket next = new ServerSocket(port + 1)) {
-        return next.getLocalPort() - 1;
+      try (ServerSocket chain = new ServerSocket(port + 1);
+          ServerSocket admin = new ServerSocket(port + 3)) {
+        return admin.isBound() ? chain.getLocalPort() - 1 : port;
       } catch (IOException e) {
         // The next one is taken; try another.
       }
@@ -197,6 +201,7 @@ final class TestGateway implements AutoCloseable {
   Gateway start(GatewayConfig config) throws IOException {
     Gateway gateway = Gateway.start(config, home, new Install(ROOT));
     url = URI.create("http://127.0.0.1:" + gateway.port());
+    admin = gateway.adminUrl().orElse(admin);
     return gateway;
   }
 
@@ -252,6 +257,12 @@ final class TestGateway implements AutoCloseable {
   HttpResponse<String> get(String path) throws Exception {
     return http.send(
         HttpRequest.newBuilder(url.resolve(path)).build(), HttpResponse.BodyHandlers.ofString());
+  }
+
+  /** A page of the operator's. */
+  HttpResponse<String> operators(String path) throws Exception {
+    return http.send(
+        HttpRequest.newBuilder(admin.resolve(path)).build(), HttpResponse.BodyHandlers.ofString());
   }
 
   /** Asks for the price and signs it: the payment header's value. */

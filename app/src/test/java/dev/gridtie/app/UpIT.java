@@ -42,7 +42,7 @@ class UpIT {
   }
 
   private Spawned up() throws Exception {
-    int port = TestGateway.freePortPair();
+    int port = TestGateway.freePortOfUp();
     Spawned up =
         Spawned.start(command("up", "--port", Integer.toString(port)), directory.resolve("up.log"));
     up.awaitReady();
@@ -152,7 +152,7 @@ class UpIT {
 
   @Test
   void withoutANodeTheGatewayStartsWithoutAModel() throws Exception {
-    int port = TestGateway.freePortPair();
+    int port = TestGateway.freePortOfUp();
     Spawned up =
         Spawned.start(
             command("up", "--no-node", "--port", Integer.toString(port)),

@@ -6,6 +6,8 @@ import dev.gridtie.gateway.catalog.Catalog;
 import dev.gridtie.gateway.edge.InnerChat.Asker;
 import dev.gridtie.gateway.edge.InnerChat.Said;
 import dev.gridtie.gateway.edge.JsonRpcCall.MalformedCallException;
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
 import io.vertx.core.Context;
 import io.vertx.core.MultiMap;
 import java.time.InstantSource;
@@ -179,7 +181,12 @@ final class A2aServer {
     JsonNode metadata = message.path("metadata");
     String status = Json.text(metadata, STATUS);
     if (status == null) {
-      return begin(call, message, metadata, asker);
+      // What is there of a payment and cannot be read is never taken for no payment.
+      return metadata.hasNonNull(STATUS) || metadata.hasNonNull(PAYLOAD)
+          ? call.failed(
+              JsonRpcCall.INVALID_PARAMS,
+              STATUS + " must be payment-submitted or payment-rejected; nothing was charged")
+          : begin(call, message, metadata, asker);
     }
     Optional<Task> task = find(message.path("taskId"));
     if (task.isEmpty()) {
@@ -199,10 +206,15 @@ final class A2aServer {
                       Json.object().put(STATUS, "payment-rejected"))));
       case "payment-submitted" -> {
         JsonNode payload = metadata.path(PAYLOAD);
-        yield payload.isObject()
-            ? call.result(
-                keep(ended(task.get(), chat.ask(asker.paying(payload), task.get().request()))))
-            : call.failed(JsonRpcCall.INVALID_PARAMS, PAYLOAD + " must be an x402 payload");
+        try {
+          JsonNode read = PaymentPayload.fromJson(payload).raw();
+          yield call.result(
+              keep(ended(task.get(), chat.ask(asker.paying(read), task.get().request()))));
+        } catch (MalformedPaymentException e) { // the task waits on for one that can be read
+          yield call.failed(
+              JsonRpcCall.INVALID_PARAMS,
+              PAYLOAD + ": " + e.getMessage() + ". Nothing was charged.");
+        }
       }
       default ->
           call.failed(

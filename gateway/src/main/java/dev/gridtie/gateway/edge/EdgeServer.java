@@ -9,26 +9,21 @@ import dev.gridtie.wire.openai.ErrorEnvelope;
 import io.vertx.core.Context;
 import io.vertx.core.MultiMap;
 import io.vertx.core.Vertx;
-import io.vertx.core.http.HttpServer;
-import io.vertx.core.http.HttpServerOptions;
 import io.vertx.core.http.HttpServerRequest;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * The HTTP side. Bytes move on Vert.x's event loop; each request that is whole is served on a
  * virtual thread of its own.
  */
 public final class EdgeServer implements AutoCloseable {
-  private static final int HEADER_BYTES_MAX = 64 * 1024;
-  private static final int LINE_BYTES_MAX = 8 * 1024;
-
   private final Vertx vertx;
-  private final HttpServer server;
+  private final Listener listener;
   private final Intake intake;
   private final Pages pages;
   private final Origins origins;
@@ -68,20 +63,7 @@ public final class EdgeServer implements AutoCloseable {
     this.pages = new Pages(services, intake, listings, grid, readiness);
     this.handlers = handlers(services, listings, "");
     this.vertx = vertx;
-    this.server =
-        vertx.createHttpServer(
-            new HttpServerOptions()
-                .setMaxHeaderSize(HEADER_BYTES_MAX)
-                .setMaxInitialLineLength(LINE_BYTES_MAX)
-                .setIdleTimeoutUnit(TimeUnit.SECONDS)
-                .setReadIdleTimeout(0)
-                .setIdleTimeout((int) limits.idle().toSeconds())
-                .setHandle100ContinueAutomatically(true)
-                .setPerMessageWebSocketCompressionSupported(false)
-                .setPerFrameWebSocketCompressionSupported(false)
-                .setMaxWebSocketFrameSize(Protocol.FROM_NODE_BYTES_MAX)
-                .setMaxWebSocketMessageSize(Protocol.FROM_NODE_BYTES_MAX)
-                .setTcpNoDelay(true));
+    this.listener = new Listener(vertx, limits, intake);
   }
 
   private static Handlers handlers(Services services, Listings listings, String url) {
@@ -98,62 +80,34 @@ public final class EdgeServer implements AutoCloseable {
    * Listens.
    *
    * @param publicUrl under which clients reach this gateway; empty for the address it listens on
+   * @param hosts further names that requests may give as their Host, where it listens on loopback
    * @return the port, for where 0 was asked
    * @throws IOException where the port cannot be had
    */
-  public int listen(String host, int port, String publicUrl) throws IOException {
-    server.requestHandler(this::route);
-    grid.ifPresent(this::admitNodes);
-    try {
-      int actual =
-          server
-              .listen(port, host)
-              .toCompletionStage()
-              .toCompletableFuture()
-              .get(30, TimeUnit.SECONDS)
-              .actualPort();
-      handlers =
-          handlers(
-              services,
-              listings,
-              publicUrl.isEmpty() ? "http://" + host + ":" + actual : publicUrl);
-      return actual;
-    } catch (ExecutionException e) {
-      throw new IOException("cannot listen on " + host + ":" + port + ": " + e.getMessage(), e);
-    } catch (TimeoutException e) {
-      throw new IOException(
-          "cannot listen on " + host + ":" + port + ": no answer from the system", e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IOException("interrupted");
-    }
-  }
-
-  /** Nodes come in by a WebSocket at one path, and nothing else does. */
-  private void admitNodes(GridPages nodes) {
-    NodeDoor door = new NodeDoor(vertx, nodes.grid());
-    server.webSocketHandshakeHandler(
-        handshake -> {
-          boolean here =
-              Protocol.PATH.equals(handshake.path()) && handshake.headers().get("Origin") == null;
-          var unused = here ? handshake.accept() : handshake.reject(404);
-        });
-    server.webSocketHandler(door::open);
+  public int listen(String host, int port, String publicUrl, List<String> hosts)
+      throws IOException {
+    // Nodes come in by a WebSocket at one path, and nothing else does.
+    grid.ifPresent(
+        nodes -> listener.webSockets(Protocol.PATH, new NodeDoor(vertx, nodes.grid())::open));
+    int actual = listener.listen(new Listener.Address(host, port, publicUrl, hosts), this::route);
+    handlers =
+        handlers(
+            services, listings, publicUrl.isEmpty() ? "http://" + host + ":" + actual : publicUrl);
+    return actual;
   }
 
   // On the event loop
 
   private void route(HttpServerRequest request) {
-    if (origins.answer(request)) {
-      return;
-    }
     String path = request.path() == null ? "" : request.path();
     Optional<Inbound> inbound = Inbound.at(path, request.query());
+    Function<ApiError, ObjectNode> form = inbound.map(Inbound::errorForm).orElse(ErrorEnvelope::of);
+    if (listener.refuses(request, form) || origins.answer(request)) {
+      return;
+    }
     if (inbound.isPresent()) {
       Inbound door = inbound.get();
-      Reply reply =
-          intake.reply(
-              request, door.openRouter() ? OpenRouterErrors::of : door.translator()::writeError);
+      Reply reply = intake.reply(request, form);
       long received = System.nanoTime();
       Context context = vertx.getOrCreateContext();
       ChatHandler chat = handlers.chat();
@@ -215,7 +169,7 @@ public final class EdgeServer implements AutoCloseable {
   private void agents(HttpServerRequest request, Door door) {
     Reply reply = intake.reply(request, ErrorEnvelope::of);
     String origin = request.getHeader("Origin");
-    if (origin != null && !origins.allows(origin)) {
+    if (origin != null && !origins.allows(origin) && !listener.isOwn(origin, request)) {
       intake.refuse(
           request,
           reply,
@@ -243,14 +197,6 @@ public final class EdgeServer implements AutoCloseable {
 
   @Override
   public void close() {
-    try {
-      var unused =
-          server.close().toCompletionStage().toCompletableFuture().get(2, TimeUnit.SECONDS);
-      intake.close();
-    } catch (ExecutionException | TimeoutException e) {
-      intake.closeNow();
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
+    listener.close();
   }
 }

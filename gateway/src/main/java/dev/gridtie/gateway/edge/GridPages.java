@@ -22,7 +22,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /**
  * {@code /v1/grid/…}: the nodes, their models, and models' files. Everybody sees the public nodes;
- * a pool's are seen by its keys, and by this machine.
+ * a pool's are seen by its keys, and by the operator.
  */
 final class GridPages {
   static final String PREFIX = "/v1/grid/";

@@ -2,6 +2,7 @@ package dev.gridtie.gateway.edge;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.anthropic.AnthropicTranslator;
 import dev.gridtie.wire.chat.Translator;
 import dev.gridtie.wire.chat.Translator.Call;
@@ -13,7 +14,9 @@ import java.net.URLDecoder;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A door through which requests for answers come in: a path, and the dialect spoken behind it.
@@ -134,6 +137,11 @@ record Inbound(
         return Optional.empty();
       }
     }
+  }
+
+  /** How errors look behind this door. */
+  Function<ApiError, ObjectNode> errorForm() {
+    return openRouter ? OpenRouterErrors::of : translator::writeError;
   }
 
   /** The media type of a stream through this door. */

@@ -196,7 +196,7 @@ final class Intake implements AutoCloseable {
   }
 
   /** Answers in the middle of a request, whose rest is not wanted: the connection ends with it. */
-  private void giveUp(HttpServerRequest request, Reply reply, ApiError error) {
+  void giveUp(HttpServerRequest request, Reply reply, ApiError error) {
     reply.header("Connection", "close");
     threads.execute(
         () -> {

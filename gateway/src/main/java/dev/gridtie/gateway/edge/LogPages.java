@@ -18,7 +18,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /**
  * The ledger as a public log under {@code /log/} (C2SP tlog-tiles): {@code checkpoint} and {@code
- * tile/…} for anybody; the entries themselves, which say who paid what, for this machine alone; and
+ * tile/…} for anybody; the entries themselves, which say who paid what, for the operator; and
  * proofs, for those who do not want to read tiles.
  */
 final class LogPages {
@@ -64,9 +64,9 @@ final class LogPages {
 
   /**
    * @param path behind the prefix
-   * @param local whether this machine asks
+   * @param operator whether the operator asks, who may see who paid what
    */
-  void handle(String path, boolean local, Reply reply) {
+  void handle(String path, boolean operator, Reply reply) {
     switch (path) {
       case "checkpoint" -> checkpoint(reply);
       case "witness/key" -> text(reply, witness.verifierKey() + "\n", "public, max-age=3600");
@@ -74,7 +74,7 @@ final class LogPages {
       case String p when p.startsWith("proof/") -> inclusion(p.substring("proof/".length()), reply);
       case String p when p.startsWith("consistency/") ->
           consistency(p.substring("consistency/".length()), reply);
-      default -> tile(path, local, reply);
+      default -> tile(path, operator, reply);
     }
   }
 
@@ -92,9 +92,9 @@ final class LogPages {
     }
   }
 
-  private void tile(String path, boolean local, Reply reply) {
+  private void tile(String path, boolean operator, Reply reply) {
     Optional<Tile> tile = Tile.of(path);
-    if (tile.isPresent() && tile.get().level() == Tile.ENTRIES && !local) {
+    if (tile.isPresent() && tile.get().level() == Tile.ENTRIES && !operator) {
       reply.error(
           ApiError.of(
               ApiError.Kind.PERMISSION,

@@ -4,6 +4,8 @@ import dev.gridtie.base.Json;
 import dev.gridtie.gateway.edge.InnerChat.Asker;
 import dev.gridtie.gateway.edge.InnerChat.Said;
 import dev.gridtie.gateway.edge.JsonRpcCall.MalformedCallException;
+import dev.gridtie.x402.wire.MalformedPaymentException;
+import dev.gridtie.x402.wire.PaymentPayload;
 import io.vertx.core.Context;
 import io.vertx.core.MultiMap;
 import io.vertx.core.buffer.Buffer;
@@ -161,7 +163,14 @@ final class McpServer {
     if (name == null) {
       return call.failed(JsonRpcCall.INVALID_PARAMS, "name must say which tool");
     }
-    JsonNode payment = call.params().path("_meta").path(PAYMENT);
+    Optional<JsonNode> payment;
+    try {
+      payment = payment(call.params().path("_meta"));
+    } catch (MalformedPaymentException e) {
+      return call.failed(
+          JsonRpcCall.INVALID_PARAMS,
+          "params._meta[\"" + PAYMENT + "\"]: " + e.getMessage() + ". Nothing was charged.");
+    }
     return switch (name) {
       case "models" -> {
         ObjectNode models = listings.openAi();
@@ -181,7 +190,7 @@ final class McpServer {
                 quote ? MultiMap.caseInsensitiveMultiMap() : headers,
                 context,
                 reply,
-                payment.isObject() && !quote ? Optional.of(payment) : Optional.empty());
+                quote ? Optional.empty() : payment);
         Said said = quote ? chat.quote(asker, request.get()) : chat.ask(asker, request.get());
         yield call.result(quote ? quoted(said) : answered(said));
       }
@@ -190,6 +199,18 @@ final class McpServer {
               JsonRpcCall.INVALID_PARAMS,
               "there is no tool " + name + "; chat, models and quote are");
     };
+  }
+
+  /** The payment that came along. What is there and is none is never taken for no payment. */
+  private static Optional<JsonNode> payment(JsonNode meta) throws MalformedPaymentException {
+    if (!meta.isMissingNode() && !meta.isNull() && !meta.isObject()) {
+      throw new MalformedPaymentException("_meta must be an object");
+    }
+    JsonNode payment = meta.path(PAYMENT);
+    if (payment.isMissingNode() || payment.isNull()) {
+      return Optional.empty();
+    }
+    return Optional.of(PaymentPayload.fromJson(payment).raw());
   }
 
   /** The arguments as a request for chat completions; empty where they ask nothing. */

@@ -20,6 +20,9 @@ import tools.jackson.databind.node.ObjectNode;
 
 /** Which page is at which path, and who may see it. */
 final class Pages {
+  private static final String HEALTH = "/health/";
+  private static final int LOG = LogPages.PREFIX.length();
+
   private final Services services;
   private final Intake intake;
   private final Listings listings;
@@ -59,29 +62,63 @@ final class Pages {
       }
       case A2aServer.CARD ->
           intake.get(request, reply, r -> r.sendQuietly(200, handlers.a2a().card()));
-      case "/metrics" -> metrics(request, reply);
       case "/sdk/gridtie.js" -> intake.get(request, reply, Pages::sdk);
       case LogPages.WITNESS ->
           intake.receiveAny(
               request,
               reply,
               body -> intake.serve(() -> logPages.addCheckpoint(body, reply), reply));
-      case String p when p.startsWith(LogPages.PREFIX) -> {
-        String rest = p.substring(LogPages.PREFIX.length());
-        boolean local = isLocal(request);
-        intake.get(request, reply, r -> logPages.handle(rest, local, r));
-      }
+      case String p when p.startsWith(LogPages.PREFIX) ->
+          intake.get(request, reply, r -> logPages.handle(p.substring(LOG), false, r));
       case String p when p.startsWith(CreditPages.PREFIX) ->
           credits(request, p.substring(CreditPages.PREFIX.length()), reply);
       case String p when p.startsWith(GridPages.PREFIX) && grid.isPresent() ->
           grid(request, grid.get(), p.substring(GridPages.PREFIX.length()), reply);
-      case "/health/live" ->
-          intake.health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
-      case "/health/ready" -> intake.health(request, reply, this::ready);
+      case String p when p.startsWith(HEALTH) -> health(request, p, reply);
       case String p when p.startsWith("/v1/receipts/") ->
           intake.get(request, reply, r -> receipt(p.substring("/v1/receipts/".length()), r));
       case String p when p.startsWith("/v1/models/") ->
           intake.get(request, reply, r -> model(p.substring("/v1/models/".length()), r));
+      default -> intake.refuse(request, reply, nothingHere());
+    }
+  }
+
+  /** What the operator alone may see, on a listener of its own. */
+  void operator(HttpServerRequest request, String path) {
+    Reply reply = intake.reply(request, ErrorEnvelope::of);
+    switch (path) {
+      case "/metrics" -> intake.health(request, reply, this::metrics);
+      case String p when p.startsWith(LogPages.PREFIX) ->
+          intake.get(request, reply, r -> logPages.handle(p.substring(LOG), true, r));
+      case String p when p.startsWith(GridPages.PREFIX) && grid.isPresent() -> {
+        String page = p.substring(GridPages.PREFIX.length());
+        intake.get(
+            request,
+            reply,
+            r -> {
+              if (!grid.get().handle(page, GridFeed.ALL, r)) {
+                r.error(nothingForOperators());
+              }
+            });
+      }
+      case String p when p.startsWith(HEALTH) -> health(request, p, reply);
+      default -> intake.refuse(request, reply, nothingForOperators());
+    }
+  }
+
+  private static ApiError nothingForOperators() {
+    return ApiError.of(
+        ApiError.Kind.NOT_FOUND,
+        "not_found",
+        "There is nothing here. The operator's pages are /metrics, /log/…, /v1/grid/nodes, models,"
+            + " stats and events, /health/live and /health/ready.");
+  }
+
+  private void health(HttpServerRequest request, String path, Reply reply) {
+    switch (path) {
+      case HEALTH + "live" ->
+          intake.health(request, reply, r -> r.sendQuietly(200, Json.object().put("status", "ok")));
+      case HEALTH + "ready" -> intake.health(request, reply, this::ready);
       default -> intake.refuse(request, reply, nothingHere());
     }
   }
@@ -91,7 +128,6 @@ final class Pages {
       intake.get(request, reply, r -> pages.file(GridPages.fileOf(page), request.headers(), r));
       return;
     }
-    boolean local = isLocal(request);
     intake.get(
         request,
         reply,
@@ -100,7 +136,7 @@ final class Pages {
               Credentials.key(request.headers(), request.query())
                   .flatMap(services.keys()::open)
                   .flatMap(a -> a.key().limits().pool())
-                  .orElse(local ? GridFeed.ALL : "");
+                  .orElse("");
           if (!pages.handle(page, pool, r)) {
             r.error(nothingHere());
           }
@@ -147,27 +183,11 @@ final class Pages {
     }
   }
 
-  /** For this machine alone: what is earned and spent is nobody else's business. */
-  private void metrics(HttpServerRequest request, Reply reply) {
-    if (!isLocal(request)) {
-      intake.refuse(request, reply, nothingHere());
-      return;
-    }
-    intake.health(
-        request,
-        reply,
-        r ->
-            r.sendWhole(
-                200,
-                "text/plain; version=0.0.4; charset=utf-8",
-                Buffer.buffer(services.metrics().scrape())));
-  }
-
-  /** Whether this machine asks, and for nobody behind it. */
-  private static boolean isLocal(HttpServerRequest request) {
-    String from = request.remoteAddress() == null ? "" : request.remoteAddress().hostAddress();
-    boolean local = from.startsWith("127.") || from.equals("0:0:0:0:0:0:0:1") || from.equals("::1");
-    return local && request.getHeader("X-Forwarded-For") == null;
+  private void metrics(Reply reply) {
+    reply.sendWhole(
+        200,
+        "text/plain; version=0.0.4; charset=utf-8",
+        Buffer.buffer(services.metrics().scrape()));
   }
 
   private static ApiError nothingHere() {

@@ -74,18 +74,28 @@ final class PaidHandler {
 
   /** The payment that came with a request. */
   static Optional<PaymentPayload> payment(MultiMap headers) throws MalformedPaymentException {
-    String v2 = headers.get(Headers.PAYMENT_SIGNATURE);
-    if (v2 != null) {
-      return Optional.of(PaymentPayload.fromHeader(v2));
+    Optional<String> v2 = single(headers, Headers.PAYMENT_SIGNATURE);
+    if (v2.isPresent()) {
+      return Optional.of(PaymentPayload.fromHeader(v2.get()));
     }
-    String v1 = headers.get(Headers.X_PAYMENT);
-    return v1 == null ? Optional.empty() : Optional.of(PaymentPayload.fromV1Header(v1));
+    Optional<String> v1 = single(headers, Headers.X_PAYMENT);
+    return v1.isEmpty() ? Optional.empty() : Optional.of(PaymentPayload.fromV1Header(v1.get()));
+  }
+
+  /** A header that may stand once: of two payments it would be a guess which one is meant. */
+  private static Optional<String> single(MultiMap headers, String name)
+      throws MalformedPaymentException {
+    List<String> values = headers.getAll(name);
+    if (values.size() > 1) {
+      throw new MalformedPaymentException("the header " + name + " stands twice");
+    }
+    return values.stream().findFirst();
   }
 
   /** The sign-in that came with a request. */
   static Optional<SignIn> signIn(MultiMap headers) throws MalformedPaymentException {
-    String header = headers.get(SignIn.HEADER);
-    return header == null ? Optional.empty() : Optional.of(SignIn.fromHeader(header));
+    Optional<String> header = single(headers, SignIn.HEADER);
+    return header.isEmpty() ? Optional.empty() : Optional.of(SignIn.fromHeader(header.get()));
   }
 
   static ApiError malformed(MalformedPaymentException e) {

@@ -223,7 +223,7 @@ final class Planner {
         request
             .map(r -> Need.of(r, PromptBound.estimate(r)))
             .orElseGet(() -> Need.unread(inbound.translator().dialect(), 0));
-    if (unread != null && !inbound.verbatim()) {
+    if (unread != null && (!inbound.verbatim() || isOfCost(unread))) {
       return Outcome.refused(unread);
     }
     int choices = request.map(r -> r.sampling().choices()).orElse(choices(json));
@@ -264,6 +264,23 @@ final class Planner {
                   need.maxTokens(),
                   choices));
         });
+  }
+
+  /** What bounds what a request can cost: a server of its dialect must not read it otherwise. */
+  private static final Set<String> COSTS =
+      Set.of(
+          "max_tokens",
+          "max_completion_tokens",
+          "max_output_tokens",
+          "n",
+          "best_of",
+          "generationConfig.maxOutputTokens",
+          "generationConfig.candidateCount");
+
+  /** Whether a request could not be read because a number that bounds its cost is none. */
+  private static boolean isOfCost(ApiError unread) {
+    return Set.of("invalid_value", "invalid_type").contains(unread.code())
+        && COSTS.contains(String.valueOf(unread.parameter()));
   }
 
   /** How many answers a request wants that could not be read: every one of them costs. */

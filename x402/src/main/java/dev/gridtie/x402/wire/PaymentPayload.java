@@ -88,6 +88,9 @@ public record PaymentPayload(
 
   private static void requireVersion(JsonNode json, int version, String header)
       throws MalformedPaymentException {
+    if (!json.isObject()) {
+      throw new MalformedPaymentException("an x402 payment is a JSON object");
+    }
     JsonNode given = json.path("x402Version");
     if (!given.isInt() || given.intValue() != version) {
       throw new MalformedPaymentException(
