@@ -18,18 +18,33 @@ public sealed interface Message {
   /** Names are short. */
   int NAME_MAX = 128;
 
+  /** No context is longer, in tokens. */
+  int TOKENS_MAX = 1 << 24;
+
+  /** No machine is faster, in tokens a second. */
+  int TOKENS_PER_SECOND_MAX = 10_000_000;
+
+  /** No machine answers more at once. */
+  int SLOTS_MAX = 1024;
+
+  /** No machine has more memory or disk. */
+  long BYTES_MAX = 1L << 50;
+
+  /** No vocabulary has more tokens. */
+  int VOCABULARY_MAX = 1 << 22;
+
   private static void require(boolean condition, String what) {
     if (!condition) {
       throw new IllegalArgumentException(what);
     }
   }
 
-  private static void shortText(String value, String what) {
-    require(value != null && value.length() <= NAME_MAX, what + " is at most 128 characters");
+  private static void bounded(long value, long max, String what) {
+    require(value >= 0 && value <= max, what + " is from 0 to " + max);
   }
 
-  private static void notNegative(long value, String what) {
-    require(value >= 0, what + " is not negative");
+  private static void shortText(String value, String what) {
+    require(value != null && value.length() <= NAME_MAX, what + " is at most 128 characters");
   }
 
   /** What a node says. */
@@ -83,9 +98,9 @@ public sealed interface Message {
         require(region != null && region.matches("[a-z0-9-]{0,32}"), "region is a short name");
         require(invitation != null && invitation.length() <= 2048, "invitation is too long");
         shortText(hardware, "hardware");
-        notNegative(memoryBytes, "memoryBytes");
-        notNegative(diskBytes, "diskBytes");
-        require(slots > 0 && slots <= 1024, "slots are from 1 to 1024");
+        bounded(memoryBytes, BYTES_MAX, "memoryBytes");
+        bounded(diskBytes, BYTES_MAX, "diskBytes");
+        require(slots > 0 && slots <= SLOTS_MAX, "slots are from 1 to 1024");
         require(watts >= 0 && watts <= 100_000, "watts are not believed");
       }
     }
@@ -114,10 +129,10 @@ public sealed interface Message {
         shortText(manifest, "manifest");
         shortText(file, "file");
         shortText(build, "build");
-        require(slots >= 0 && slots <= 1024, "slots are from 0 to 1024");
-        require(contextTokens >= 0 && contextTokens <= 1 << 24, "contextTokens are too many");
-        notNegative(prefillTps, "prefillTps");
-        notNegative(decodeTps, "decodeTps");
+        bounded(slots, SLOTS_MAX, "slots");
+        bounded(contextTokens, TOKENS_MAX, "contextTokens");
+        bounded(prefillTps, TOKENS_PER_SECOND_MAX, "prefillTps");
+        bounded(decodeTps, TOKENS_PER_SECOND_MAX, "decodeTps");
       }
 
       /** None. */
@@ -135,8 +150,8 @@ public sealed interface Message {
     record Status(boolean accepting, String why, int active, long memoryBytes) implements FromNode {
       public Status {
         shortText(why, "why");
-        notNegative(active, "active");
-        notNegative(memoryBytes, "memoryBytes");
+        bounded(active, SLOTS_MAX, "active");
+        bounded(memoryBytes, BYTES_MAX, "memoryBytes");
       }
     }
 
@@ -146,7 +161,7 @@ public sealed interface Message {
     /** A prompt is being read. */
     record Started(long job, int prompt) implements FromNode {
       public Started {
-        notNegative(prompt, "prompt");
+        bounded(prompt, TOKENS_MAX, "prompt");
       }
     }
 
@@ -161,15 +176,16 @@ public sealed interface Message {
         require(text != null && text.length() <= 64 * 1024, "text is too long");
         require(tokens != null && tokens.size() <= 4096, "tokens are too many");
         tokens = List.copyOf(tokens);
-        notNegative(count, "count");
+        tokens.forEach(t -> bounded(t, VOCABULARY_MAX, "a token"));
+        bounded(count, TOKENS_MAX, "count");
       }
     }
 
     record Ended(long job, EndReason reason, int prompt, int count) implements FromNode {
       public Ended {
         require(reason != null, "reason is missing");
-        notNegative(prompt, "prompt");
-        notNegative(count, "count");
+        bounded(prompt, TOKENS_MAX, "prompt");
+        bounded(count, TOKENS_MAX, "count");
       }
     }
 
@@ -187,7 +203,7 @@ public sealed interface Message {
 
     record Counted(long job, int tokens) implements FromNode {
       public Counted {
-        notNegative(tokens, "tokens");
+        bounded(tokens, TOKENS_MAX, "tokens");
       }
     }
 
@@ -195,7 +211,8 @@ public sealed interface Message {
       public Embedded {
         require(values != null && values.size() <= 16_384, "values are too many");
         values = List.copyOf(values);
-        notNegative(tokens, "tokens");
+        values.forEach(v -> require(Float.isFinite(v), "a value is no number"));
+        bounded(tokens, TOKENS_MAX, "tokens");
       }
     }
 
@@ -206,7 +223,9 @@ public sealed interface Message {
      */
     record Chunk(long job, String base64) implements FromNode {
       public Chunk {
-        require(base64 != null, "base64 is missing");
+        require(
+            base64 != null && base64.length() <= (FromGateway.Want.LENGTH_MAX + 2) / 3 * 4,
+            "base64 is missing, or too long");
       }
     }
   }
@@ -290,7 +309,7 @@ public sealed interface Message {
         require(turns != null && sampling != null && said != null, "something is missing");
         turns = List.copyOf(turns);
         said = List.copyOf(said);
-        notNegative(max, "max");
+        bounded(max, Integer.MAX_VALUE, "max");
       }
     }
 

@@ -94,7 +94,18 @@ class CodecFuzz {
         "{\"m\":\"failed\",\"job\":1,\"code\":\"NONE\",\"message\":\"\",\"yielded\":false}",
         "{\"m\":\"generate\",\"job\":1,\"turns\":[],\"sampling\":null,\"max\":1,\"said\":[]}",
         "{\"m\":\"serving\",\"manifest\":\"\",\"file\":\"\",\"build\":\"\",\"sampled\":true,\"slots\":99999,\"contextTokens\":1,\"prefillTps\":1,\"decodeTps\":1}",
-        "{\"m\":\"pong\",\"nanos\":123456789012345678901234567890123456789}"
+        "{\"m\":\"pong\",\"nanos\":123456789012345678901234567890123456789}",
+        "{\"m\":\"counted\",\"job\":1,\"tokens\":2147483647}",
+        "{\"m\":\"counted\",\"job\":1,\"tokens\":NaN}",
+        "{\"m\":\"started\",\"job\":1,\"prompt\":2147483647}",
+        "{\"m\":\"ended\",\"job\":1,\"reason\":\"STOP\",\"prompt\":1,\"count\":2147483647}",
+        "{\"m\":\"text\",\"job\":1,\"text\":\"a\",\"tokens\":[-1],\"count\":1}",
+        "{\"m\":\"text\",\"job\":1,\"text\":\"a\",\"tokens\":[2147483647],\"count\":1}",
+        "{\"m\":\"embedded\",\"job\":1,\"values\":[1e999],\"tokens\":1}",
+        "{\"m\":\"embedded\",\"job\":1,\"values\":[NaN],\"tokens\":1}",
+        "{\"m\":\"status\",\"accepting\":true,\"why\":\"\",\"active\":2147483647,\"memoryBytes\":1}",
+        "{\"m\":\"status\",\"accepting\":true,\"why\":\"\",\"active\":1,\"memoryBytes\":9223372036854775807}",
+        "{\"m\":\"serving\",\"manifest\":\"\",\"file\":\"\",\"build\":\"\",\"sampled\":true,\"slots\":1,\"contextTokens\":1,\"prefillTps\":1,\"decodeTps\":2147483647}"
       })
   void whatNoNodeSaysIsRefused(String frame) {
     assertThatThrownBy(() -> Codec.fromNode(frame)).isInstanceOf(MalformedMessageException.class);
