@@ -199,7 +199,8 @@ class OneApiIT {
   @Test
   void ofASameDialectEveryByteButTheModelsNameArrivesAndEveryByteComesBack() throws Exception {
     String odd =
-        "{ \"messages\" : [{\"role\":\"user\",\"content\":\"h\\u00e9\"}],\n \"novelty\":{\"a\":[1.50]},\"model\":\"one\" }";
+        "{ \"messages\" : [{\"role\":\"user\",\"content\":\"h\\u00e9\"}],\n"
+            + " \"novelty\":{\"a\":[1.50]},\"model\":\"one\" }";
     String answer =
         "{\"novel\":1.0, \"choices\":[],\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":3}}";
     upstream.on("m", (call, out) -> out.json(200, answer));
@@ -375,6 +376,755 @@ class OneApiIT {
     assertThat(rowsOnce("outcome", 1)).containsExactly("cancelled");
     assertThat(Long.parseLong(rows("output").getFirst())).isBetween(1L, 9_999L);
     assertThat(Long.parseLong(rows("cost").getFirst())).isPositive();
+  }
+
+  // What a server does not say, or says wrongly
+
+  private static final String SAID = "A receipt is a signed record of what was delivered.";
+
+  private String providerOf(String name, String dialect) {
+    return provider(name, "good.key").replace("dialect: openai", "dialect: " + dialect);
+  }
+
+  private static String event(String type, String json) {
+    return "event: " + type + "\ndata: " + json + "\n\n";
+  }
+
+  private HttpResponse<String> send(String path, String body) throws Exception {
+    return http.send(
+        HttpRequest.newBuilder(url.resolve(path))
+            .header("Content-Type", "application/json")
+            .header("Authorization", "Bearer " + key)
+            .POST(HttpRequest.BodyPublishers.ofString(body))
+            .build(),
+        HttpResponse.BodyHandlers.ofString());
+  }
+
+  /** Servers that never count: one in each dialect, whole and streamed. */
+  private void serveWithoutUsage() throws IOException {
+    String words = Json.quote(SAID);
+    upstream.on(
+        "openai",
+        (call, out) -> {
+          if (call.body().path("stream").asBoolean(false)) {
+            ScriptedServer.events(
+                    new String(ScriptedServer.chunk(SAID), UTF_8),
+                    ScriptedServer.STOP,
+                    ScriptedServer.DONE)
+                .answer(call, out);
+          } else {
+            out.json(200, ScriptedServer.whole(SAID).replaceAll(",\"usage\":\\{[^}]*}", ""));
+          }
+        });
+    upstream.on(
+        "anthropic",
+        (call, out) -> {
+          String message =
+              "\"id\":\"m1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\"";
+          if (call.body().path("stream").asBoolean(false)) {
+            ScriptedServer.events(
+                    event(
+                        "message_start",
+                        "{\"type\":\"message_start\",\"message\":{"
+                            + message
+                            + ",\"content\":[]}}"),
+                    event(
+                        "content_block_start",
+                        "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}"),
+                    event(
+                        "content_block_delta",
+                        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":"
+                            + words
+                            + "}}"),
+                    event("content_block_stop", "{\"type\":\"content_block_stop\",\"index\":0}"),
+                    event(
+                        "message_delta",
+                        "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}"),
+                    event("message_stop", "{\"type\":\"message_stop\"}"))
+                .answer(call, out);
+          } else {
+            out.json(
+                200,
+                "{"
+                    + message
+                    + ",\"content\":[{\"type\":\"text\",\"text\":"
+                    + words
+                    + "}],\"stop_reason\":\"end_turn\"}");
+          }
+        });
+    String item =
+        "{\"type\":\"message\",\"id\":\"i1\",\"role\":\"assistant\",\"status\":\"completed\",\"content\":[{\"type\":\"output_text\",\"text\":"
+            + words
+            + ",\"annotations\":[]}]}";
+    String response =
+        "{\"id\":\"r1\",\"object\":\"response\",\"status\":\"completed\",\"model\":\"m\",\"output\":["
+            + item
+            + "]}";
+    upstream.on(
+        "responses",
+        (call, out) -> {
+          if (call.body().path("stream").asBoolean(false)) {
+            ScriptedServer.events(
+                    event(
+                        "response.created",
+                        "{\"type\":\"response.created\",\"response\":{\"id\":\"r1\",\"status\":\"in_progress\",\"model\":\"m\",\"output\":[]}}"),
+                    event(
+                        "response.output_item.added",
+                        "{\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"type\":\"message\",\"id\":\"i1\",\"role\":\"assistant\",\"content\":[]}}"),
+                    event(
+                        "response.output_text.delta",
+                        "{\"type\":\"response.output_text.delta\",\"item_id\":\"i1\",\"output_index\":0,\"content_index\":0,\"delta\":"
+                            + words
+                            + "}"),
+                    event(
+                        "response.output_item.done",
+                        "{\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":"
+                            + item
+                            + "}"),
+                    event(
+                        "response.completed",
+                        "{\"type\":\"response.completed\",\"response\":" + response + "}"))
+                .answer(call, out);
+          } else {
+            out.json(200, response);
+          }
+        });
+    String candidate =
+        "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":"
+            + words
+            + "}]},\"finishReason\":\"STOP\",\"index\":0}]}";
+    upstream.on(
+        "gemini",
+        (call, out) -> {
+          if (call.path().contains("stream")) {
+            ScriptedServer.events("data: " + candidate + "\n\n").answer(call, out);
+          } else {
+            out.json(200, candidate);
+          }
+        });
+  }
+
+  private static final String HI = "[{\"role\":\"user\",\"content\":\"What is a receipt?\"}]";
+
+  private HttpResponse<String> askIn(String dialect, String model, int maxTokens, boolean stream)
+      throws Exception {
+    String begin = "{\"model\":\"" + model + "\",\"stream\":" + stream;
+    return switch (dialect) {
+      case "openai" ->
+          send(
+              "/v1/chat/completions",
+              begin + ",\"max_tokens\":" + maxTokens + ",\"messages\":" + HI + "}");
+      case "anthropic" ->
+          send(
+              "/v1/messages", begin + ",\"max_tokens\":" + maxTokens + ",\"messages\":" + HI + "}");
+      case "responses" ->
+          send(
+              "/v1/responses",
+              begin + ",\"max_output_tokens\":" + maxTokens + ",\"input\":\"What is a receipt?\"}");
+      default ->
+          send(
+              "/v1beta/models/"
+                  + model
+                  + (stream ? ":streamGenerateContent?alt=sse" : ":generateContent"),
+              "{\"contents\":[{\"parts\":[{\"text\":\"What is a"
+                  + " receipt?\"}]}],\"generationConfig\":{\"maxOutputTokens\":"
+                  + maxTokens
+                  + "}}");
+    };
+  }
+
+  private static final List<String> DIALECTS =
+      List.of("openai", "anthropic", "responses", "gemini");
+
+  @Test
+  void whatAServerDoesNotCountIsCountedByUsAndMarkedInEveryDialect() throws Exception {
+    serveWithoutUsage();
+    StringBuilder providers = new StringBuilder();
+    StringBuilder models = new StringBuilder();
+    for (String dialect : DIALECTS) {
+      providers.append(providerOf(dialect, dialect));
+      models.append(model("on-" + dialect, dialect + "=" + dialect));
+    }
+    serve(providers.toString(), models.toString());
+    int asked = 0;
+    for (String client : DIALECTS) {
+      for (String server : DIALECTS) {
+        for (boolean stream : List.of(false, true)) {
+          HttpResponse<String> answer = askIn(client, "on-" + server, 100, stream);
+          assertThat(answer.statusCode()).as(client + server + answer.body()).isEqualTo(200);
+          assertThat(answer.body()).as(client + " of " + server).contains("signed record");
+          asked++;
+        }
+      }
+    }
+    List<String> counts = rowsOnce("input || '/' || output || '/' || estimated", asked);
+    for (String count : counts) {
+      String[] each = count.split("/");
+      assertThat(Long.parseLong(each[0])).as(count).isBetween(5L, 20L); // "What is a receipt?"
+      assertThat(Long.parseLong(each[1])).as(count).isBetween(9L, 14L); // SAID
+      assertThat(each[2]).as(count).isEqualTo("1");
+    }
+    assertThat(rows("cost").stream().map(Long::parseLong)).allMatch(c -> c > 90_000_000L);
+    HttpResponse<String> metrics =
+        http.send(
+            HttpRequest.newBuilder(gateway.adminUrl().orElseThrow().resolve("/metrics")).build(),
+            HttpResponse.BodyHandlers.ofString());
+    assertThat(metrics.body()).contains("gridtie_usage_estimated_total{");
+    gateway.close();
+    gateway = null;
+    assertThat(Files.readString(home.logs().resolve("access.log"))).contains("\"estimated\":true");
+  }
+
+  @Test
+  void countsThatCannotBeAreBoundedByWhatWasAskedAndWhatCame() throws Exception {
+    String[] claims = {
+      "{\"prompt_tokens\":-5,\"completion_tokens\":-1}",
+      "{\"prompt_tokens\":1e30000000,\"completion_tokens\":9223372036854775807}",
+      "{\"prompt_tokens\":5000000,\"completion_tokens\":4000000}",
+      "{\"prompt_tokens\":10,\"completion_tokens\":1,\"prompt_tokens_details\":{\"cached_tokens\":999}}",
+      "{\"prompt_tokens\":\"many\"}",
+      "null"
+    };
+    String said = "word ".repeat(60);
+    upstream.on(
+        "m",
+        (call, out) ->
+            out.json(
+                200,
+                ScriptedServer.whole(said)
+                    .replaceAll(
+                        "\"usage\":\\{[^}]*}",
+                        "\"usage\":" + claims[(int) upstream.calls("m") - 1])));
+    serve(provider("p", "good.key"), model("one", "p=m"));
+    for (String claim : claims) {
+      assertThat(ask("one", "").statusCode()).as(claim).isEqualTo(200);
+    }
+    for (String row :
+        rowsOnce(
+            "input || '/' || cache_read || '/' || output || '/' || estimated", claims.length)) {
+      String[] each = row.split("/");
+      assertThat(Long.parseLong(each[0])).as(row).isBetween(1L, 200L);
+      assertThat(Long.parseLong(each[1])).as(row).isLessThanOrEqualTo(Long.parseLong(each[0]));
+      assertThat(Long.parseLong(each[2])).as(row).isBetween(55L, 100L);
+      assertThat(each[3]).as(row).isEqualTo("1");
+    }
+  }
+
+  @Test
+  void embeddingsThatAServerDoesNotCountAreCountedByUs() throws Exception {
+    upstream.on(
+        "e", (call, out) -> out.json(200, "{\"data\":[{\"index\":0,\"embedding\":[0.5,0.25]}]}"));
+    serve(provider("p", "good.key"), model("one", "p=e") + "        features: [embeddings]\n");
+    HttpResponse<String> answer =
+        send("/v1/embeddings", "{\"model\":\"one\",\"input\":\"What is a receipt?\"}");
+    assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+    assertThat(rowsOnce("input || '/' || estimated", 1)).containsExactly("5/1");
+  }
+
+  @Test
+  void anAnswerThatRunsPastItsLimitIsEndedInItsDialectAndItsServerStopped() throws Exception {
+    Map<String, CountDownLatch> stopped = new java.util.concurrent.ConcurrentHashMap<>();
+    Map<String, String> begin =
+        Map.of(
+            "openai",
+            "",
+            "anthropic",
+            event(
+                    "message_start",
+                    "{\"type\":\"message_start\",\"message\":{\"id\":\"m1\",\"model\":\"m\",\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}")
+                + event(
+                    "content_block_start",
+                    "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}"),
+            "responses",
+            event(
+                    "response.created",
+                    "{\"type\":\"response.created\",\"response\":{\"id\":\"r1\",\"status\":\"in_progress\",\"model\":\"m\",\"output\":[]}}")
+                + event(
+                    "response.output_item.added",
+                    "{\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"type\":\"message\",\"id\":\"i1\",\"role\":\"assistant\",\"content\":[]}}"),
+            "gemini",
+            "");
+    Map<String, String> each =
+        Map.of(
+            "openai",
+            new String(ScriptedServer.chunk("word "), UTF_8),
+            "anthropic",
+            event(
+                "content_block_delta",
+                "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"word"
+                    + " \"}}"),
+            "responses",
+            event(
+                "response.output_text.delta",
+                "{\"type\":\"response.output_text.delta\",\"item_id\":\"i1\",\"output_index\":0,\"content_index\":0,\"delta\":\"word"
+                    + " \"}"),
+            "gemini",
+            "data: {\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"word"
+                + " \"}]},\"index\":0}]}\n\n");
+    StringBuilder providers = new StringBuilder();
+    StringBuilder models = new StringBuilder();
+    for (String dialect : DIALECTS) {
+      providers.append(providerOf(dialect, dialect));
+      models.append(model("on-" + dialect, dialect + "=" + dialect));
+      upstream.on(
+          dialect,
+          (call, out) -> {
+            try (OutputStream events = out.events()) {
+              events.write(begin.get(dialect).getBytes(UTF_8));
+              for (int i = 0; i < 5_000; i++) {
+                events.write(each.get(dialect).getBytes(UTF_8));
+                events.flush();
+                Thread.sleep(5);
+              }
+            } catch (IOException e) {
+              stopped.get(dialect).countDown();
+            }
+          });
+    }
+    serve(providers.toString(), models.toString());
+    Map<String, String> ends =
+        Map.of(
+            "openai", "\"finish_reason\":\"length\"",
+            "anthropic", "\"stop_reason\":\"max_tokens\"",
+            "responses", "\"reason\":\"max_output_tokens\"",
+            "gemini", "\"finishReason\":\"MAX_TOKENS\"");
+    Map<String, String> last =
+        Map.of(
+            "openai", "data: [DONE]",
+            "anthropic", "message_stop",
+            "responses", "response.incomplete",
+            "gemini", "usageMetadata");
+    int asked = 0;
+    for (String client : DIALECTS) {
+      for (String server : client.equals("openai") ? DIALECTS : List.of(client, "openai")) {
+        stopped.put(server, new CountDownLatch(1));
+        String body = askIn(client, "on-" + server, 10, true).body();
+        assertThat(body).as(client + " of " + server).contains(ends.get(client), last.get(client));
+        assertThat(body.split("\"word \"", -1).length - 1).as(body).isBetween(10, 60);
+        assertThat(stopped.get(server).await(20, TimeUnit.SECONDS)).as(server).isTrue();
+        asked++;
+      }
+    }
+    assertThat(rowsOnce("output || '/' || finish || '/' || outcome || '/' || estimated", asked))
+        .containsOnly("10/length/ok/1");
+  }
+
+  // What costs more than words
+
+  @Test
+  void aFieldThatHasAPriceOfItsOwnIsRefusedByNameAndOneThatCostsNothingPasses() throws Exception {
+    serveWithoutUsage();
+    StringBuilder providers = new StringBuilder();
+    StringBuilder models = new StringBuilder();
+    for (String dialect : DIALECTS) {
+      providers.append(providerOf(dialect, dialect));
+      models.append(model("on-" + dialect, dialect + "=" + dialect));
+    }
+    String thinks =
+        models
+            .toString()
+            .replace(
+                "maxCompletionTokens: 1000",
+                "maxCompletionTokens: 1000\n        features: [tools, reasoning]");
+    serve(providers.toString(), thinks);
+    String chat = "{\"model\":\"on-openai\",\"max_tokens\":9,\"messages\":" + HI + ",%s}";
+    String messages = "{\"model\":\"on-anthropic\",\"max_tokens\":9,\"messages\":" + HI + ",%s}";
+    String responses = "{\"model\":\"on-responses\",\"max_output_tokens\":9,\"input\":\"hi\",%s}";
+    String gemini = "{\"contents\":[{\"parts\":[{\"text\":\"hi\"}]}],%s}";
+    String[][] refused = {
+      {"/v1/chat/completions", chat, "service_tier", "\"service_tier\":\"priority\""},
+      {"/v1/chat/completions", chat, "web_search_options", "\"web_search_options\":{\"x\":1}"},
+      {"/v1/chat/completions", chat, "modalities", "\"modalities\":[\"text\",\"audio\"]"},
+      {"/v1/chat/completions", chat, "plugins", "\"plugins\":[{\"id\":\"web\"}]"},
+      {"/v1/chat/completions", chat, "tools", "\"tools\":[{\"type\":\"web_search\"}]"},
+      {"/v1/chat/completions", chat, "max_tokens", "\"max_completion_tokens\":99999"},
+      {"/v1/responses", responses, "tools", "\"tools\":[{\"type\":\"web_search_preview\"}]"},
+      {"/v1/responses", responses, "tools", "\"tools\":[{\"type\":\"code_interpreter\"}]"},
+      {"/v1/responses", responses, "background", "\"background\":true"},
+      {"/v1/responses", responses, "service_tier", "\"service_tier\":\"priority\""},
+      {
+        "/v1/messages",
+        messages,
+        "tools",
+        "\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"w\"}]"
+      },
+      {"/v1/messages", messages, "speed", "\"speed\":\"fast\""},
+      {"/v1/messages", messages, "inference_geo", "\"inference_geo\":\"us\""},
+      {
+        "/v1/messages",
+        messages,
+        "thinking.budget_tokens",
+        "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":4000}"
+      },
+      {
+        "/v1/messages",
+        messages,
+        "cache_control.ttl",
+        "\"system\":[{\"type\":\"text\",\"text\":\"x\",\"cache_control\":{\"type\":\"ephemeral\",\"ttl\":\"1h\"}}]"
+      },
+      {
+        "/v1beta/models/on-gemini:generateContent",
+        gemini,
+        "tools",
+        "\"tools\":[{\"google_search\":{}}]"
+      },
+      {
+        "/v1beta/models/on-gemini:generateContent",
+        gemini,
+        "responseModalities",
+        "\"generation_config\":{\"response_modalities\":[\"AUDIO\"]}"
+      },
+      {
+        "/v1beta/models/on-gemini:generateContent",
+        gemini,
+        "generationConfig",
+        "\"generationConfig\":{\"maxOutputTokens\":1},\"generation_config\":{\"max_output_tokens\":99}"
+      },
+    };
+    for (String[] one : refused) {
+      HttpResponse<String> answer = send(one[0], one[1].formatted(one[3]));
+      assertThat(answer.statusCode()).as(one[3] + answer.body()).isEqualTo(400);
+      assertThat(answer.body()).as(one[3]).contains(one[2]);
+    }
+    String twice = chat.formatted("\"x\":{\"n\":1,\"n\":9}");
+    assertThat(send("/v1/chat/completions", twice).statusCode()).isEqualTo(400);
+    assertThat(upstream.calls).isEmpty();
+    String[][] taken = {
+      {
+        "/v1/chat/completions",
+        chat,
+        "\"service_tier\":\"auto\",\"store\":false,\"n\":1,\"best_of\":1"
+      },
+      {"/v1/chat/completions", chat, "\"max_completion_tokens\":9,\"modalities\":[\"text\"]"},
+      {
+        "/v1/responses",
+        responses,
+        "\"background\":false,\"store\":true,\"service_tier\":\"default\""
+      },
+      {"/v1/messages", messages, "\"service_tier\":\"standard_only\",\"speed\":\"standard\""},
+      {
+        "/v1beta/models/on-gemini:generateContent",
+        gemini,
+        "\"generation_config\":{\"max_output_tokens\":9}"
+      },
+    };
+    for (String[] one : taken) {
+      HttpResponse<String> answer = send(one[0], one[1].formatted(one[2]));
+      assertThat(answer.statusCode()).as(one[2] + answer.body()).isEqualTo(200);
+    }
+  }
+
+  @Test
+  void whatNothingTellsTheLengthOfIsHeldForAsMuchAsTheModelTakes() throws Exception {
+    upstream.on("m", ScriptedServer.well("fine"));
+    serve(
+        provider("p", "good.key") + providerOf("r", "responses"),
+        model("one", "p=m") + "        features: [images, documents]\n" + model("two", "r=m"));
+    // Of 100,000 tokens at a dollar a million a prompt may cost 0.1; of 4096, 0.005.
+    String limited = key("limited", total("0.05"));
+    String[][] bodies = {
+      {
+        "402",
+        "/v1/chat/completions",
+        "{\"model\":\"one\",\"max_tokens\":9,\"n\":1,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"f\"}}]}]}"
+      },
+      {
+        "402",
+        "/v1/chat/completions",
+        "{\"model\":\"one\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_data\":\"data:application/pdf;base64,aGk=\"}}]}]}"
+      },
+      {
+        "402",
+        "/v1/responses",
+        "{\"model\":\"two\",\"max_output_tokens\":9,\"input\":\"hi\",\"previous_response_id\":\"r\"}"
+      },
+      {
+        "200",
+        "/v1/chat/completions",
+        "{\"model\":\"one\",\"max_tokens\":9,\"n\":1,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://a.example/i.png\"}}]}]}"
+      },
+    };
+    for (String[] one : bodies) {
+      HttpResponse<String> answer =
+          http.send(
+              HttpRequest.newBuilder(url.resolve(one[1]))
+                  .header("Content-Type", "application/json")
+                  .header("Authorization", "Bearer " + limited)
+                  .POST(HttpRequest.BodyPublishers.ofString(one[2]))
+                  .build(),
+              HttpResponse.BodyHandlers.ofString());
+      assertThat(answer.statusCode())
+          .as(one[2] + answer.body())
+          .isEqualTo(Integer.parseInt(one[0]));
+    }
+    // An image by its address counts for what it may be, and not for the bytes of the address.
+    String poor = key("poor", total("0.004"));
+    assertThat(
+            http.send(
+                    HttpRequest.newBuilder(url.resolve("/v1/chat/completions"))
+                        .header("Content-Type", "application/json")
+                        .header("Authorization", "Bearer " + poor)
+                        .POST(HttpRequest.BodyPublishers.ofString(bodies[3][2]))
+                        .build(),
+                    HttpResponse.BodyHandlers.ofString())
+                .statusCode())
+        .isEqualTo(402);
+  }
+
+  // Who leaves
+
+  /** Asks over a connection of its own, and hangs up once the server has been asked. */
+  private void hangsUp(String model, String more, int calls) throws Exception {
+    try (var socket = new java.net.Socket(url.getHost(), url.getPort())) {
+      String body =
+          "{\"model\":\""
+              + model
+              + "\",\"messages\":[{\"role\":\"user\",\"content\":\"What is a"
+              + " receipt?\"}],\"max_tokens\":100"
+              + more
+              + "}";
+      socket
+          .getOutputStream()
+          .write(
+              ("POST /v1/chat/completions HTTP/1.1\r\n"
+                      + "Host: localhost\r\n"
+                      + "Content-Type: application/json\r\n"
+                      + "Authorization: Bearer "
+                      + key
+                      + "\r\nContent-Length: "
+                      + body.length()
+                      + "\r\n\r\n"
+                      + body)
+                  .getBytes(UTF_8));
+      TestGateway.eventually("asked", () -> upstream.calls.size() == calls);
+    }
+  }
+
+  @Test
+  void whoHangsUpBeforeTheFirstBytePaysForThePromptThatWasSent() throws Exception {
+    CountDownLatch never = new CountDownLatch(1);
+    upstream.on("m", (call, out) -> never.await(30, TimeUnit.SECONDS));
+    serve(
+        provider("p", "good.key") + providerOf("q", "anthropic"),
+        model("one", "p=m") + model("two", "q=m"));
+    int calls = 0;
+    for (String model : List.of("one", "two")) {
+      for (String more : List.of("", ",\"stream\":true")) {
+        hangsUp(model, more, ++calls);
+        int expected = calls;
+        TestGateway.eventually("written down", () -> rows("cost").size() == expected);
+      }
+    }
+    never.countDown();
+    for (String row : rows("input || '/' || output || '/' || estimated || '/' || outcome")) {
+      assertThat(row).matches("\\d+/0/1/cancelled");
+      assertThat(Long.parseLong(row.substring(0, row.indexOf('/')))).isBetween(5L, 20L);
+    }
+    assertThat(rows("cost").stream().map(Long::parseLong)).allMatch(c -> c > 0);
+  }
+
+  @Test
+  void whatAServerFailsAtAndWhatWeTryAgainIsTheOperatorsCost() throws Exception {
+    upstream.on("bad", ScriptedServer.fails(500));
+    serve(provider("a", "good.key"), model("one", "a=bad"));
+    assertThat(ask("one", "").statusCode()).isGreaterThanOrEqualTo(500);
+    assertThat(upstream.calls("bad")).isGreaterThan(1);
+    assertThat(rows("cost")).isEmpty();
+  }
+
+  @Test
+  void aKeyThatIsRevokedWhileItsAnswerStreamsGetsNoMoreOfItAndPaysForWhatItGot() throws Exception {
+    CountDownLatch stopped = new CountDownLatch(1);
+    upstream.on(
+        "endless",
+        (call, out) -> {
+          try (OutputStream events = out.events()) {
+            for (int i = 0; i < 10_000; i++) {
+              events.write(ScriptedServer.chunk("word "));
+              events.flush();
+              Thread.sleep(50);
+            }
+          } catch (IOException e) {
+            stopped.countDown();
+          }
+        });
+    serve(provider("p", "good.key"), model("one", "p=endless"));
+    String mine = key("mine", total("1"));
+    HttpResponse<InputStream> response =
+        http.send(
+            request("one", ",\"stream\":true", mine), HttpResponse.BodyHandlers.ofInputStream());
+    assertThat(response.body().readNBytes(400)).isNotEmpty();
+    try (KeyStore store = KeyStore.open(home.ledger())) {
+      assertThat(store.revoke("mine")).isTrue();
+    }
+    String rest = new String(response.body().readAllBytes(), UTF_8);
+    assertThat(rest).contains("key_revoked").doesNotContain("[DONE]");
+    assertThat(rest.split("word ", -1).length).as("ended soon").isLessThan(60);
+    assertThat(stopped.await(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(rowsOnce("outcome", 1)).containsExactly("cut");
+    assertThat(Long.parseLong(rows("output").getFirst())).isPositive();
+    assertThat(Long.parseLong(rows("cost").getFirst())).isPositive();
+  }
+
+  /** What a server does to one request, and what its client does. */
+  private record Fate(
+      String key, String keyId, int words, int max, int claim, boolean stream, int leaves) {
+    String usage() {
+      return switch (claim) {
+        case 0 -> "{\"prompt_tokens\":9,\"completion_tokens\":" + Math.min(words, max) + "}";
+        case 1 -> "{\"prompt_tokens\":0,\"completion_tokens\":0}";
+        case 2 -> "{\"prompt_tokens\":9000000,\"completion_tokens\":9000000}";
+        case 3 ->
+            "{\"prompt_tokens\":-1,\"completion_tokens\":1,\"prompt_tokens_details\":{\"cached_tokens\":77777}}";
+        default -> "null";
+      };
+    }
+  }
+
+  /** Answers as a request's fate has it, and waits for the client to leave where it will. */
+  private void answer(Fate fate, ScriptedServer.Writer out, CountDownLatch left)
+      throws IOException, InterruptedException {
+    if (!fate.stream()) {
+      if (fate.leaves() >= 0) {
+        boolean unused = left.await(30, TimeUnit.SECONDS);
+      }
+      out.json(
+          200,
+          ScriptedServer.whole("word ".repeat(fate.words()))
+              .replaceAll("\"usage\":\\{[^}]*}", "\"usage\":" + fate.usage()));
+      return;
+    }
+    try (OutputStream events = out.events()) {
+      for (int i = 0; i < fate.words(); i++) {
+        if (i == fate.leaves()) {
+          events.flush();
+          boolean unused = left.await(30, TimeUnit.SECONDS);
+        }
+        events.write(ScriptedServer.chunk("word "));
+      }
+      events.write(ScriptedServer.STOP.getBytes(UTF_8));
+      events.write(
+          ScriptedServer.USAGE
+              .replaceAll("\"usage\":\\{[^}]*}", "\"usage\":" + fate.usage())
+              .getBytes(UTF_8));
+      events.write(ScriptedServer.DONE.getBytes(UTF_8));
+    }
+  }
+
+  @Test
+  void howeverServersLieAndClientsLeaveTheChargeIsWhatWasUsedAndNeverAboveTheHold()
+      throws Exception {
+    long seed = Long.getLong("gridtie.seed", System.nanoTime());
+    System.out.println("seed " + seed);
+    java.util.SplittableRandom random = new java.util.SplittableRandom(seed);
+    List<Fate> fates = new ArrayList<>();
+    Map<String, CountDownLatch> left = new java.util.concurrent.ConcurrentHashMap<>();
+    try (KeyStore store = KeyStore.open(home.ledger())) {
+      for (int i = 0; i < 40; i++) {
+        ApiKey.Fresh fresh = ApiKey.create("k" + i, total("1"), Instant.now(), new SecureRandom());
+        store.add(fresh.key());
+        int words = 1 + random.nextInt(60);
+        int leaves = random.nextInt(3) == 0 ? random.nextInt(words) : -1;
+        fates.add(
+            new Fate(
+                fresh.secret().reveal(),
+                fresh.key().id(),
+                words,
+                5 + random.nextInt(80),
+                random.nextInt(5),
+                random.nextBoolean(),
+                leaves));
+        left.put(fresh.key().id(), new CountDownLatch(1));
+      }
+    }
+    upstream.on(
+        "m",
+        (call, out) -> {
+          String id = call.body().path("messages").path(0).path("content").asString();
+          Fate fate = fates.stream().filter(f -> f.keyId().equals(id)).findFirst().orElseThrow();
+          answer(fate, out, java.util.Objects.requireNonNull(left.get(id)));
+        });
+    serve(provider("p", "good.key"), model("one", "p=m"));
+    for (Fate fate : fates) {
+      String body =
+          "{\"model\":\"one\",\"stream\":"
+              + fate.stream()
+              + ",\"max_tokens\":"
+              + fate.max()
+              + ",\"messages\":[{\"role\":\"user\",\"content\":\""
+              + fate.keyId()
+              + "\"}]}";
+      long before = upstream.calls("m");
+      try (var socket = new java.net.Socket(url.getHost(), url.getPort())) {
+        socket
+            .getOutputStream()
+            .write(
+                ("POST /v1/chat/completions HTTP/1.1\r\n"
+                        + "Host: localhost\r\n"
+                        + "Connection: close\r\n"
+                        + "Content-Type: application/json\r\n"
+                        + "Authorization: Bearer "
+                        + fate.key()
+                        + "\r\nContent-Length: "
+                        + body.length()
+                        + "\r\n\r\n"
+                        + body)
+                    .getBytes(UTF_8));
+        if (fate.leaves() < 0) {
+          assertThat(socket.getInputStream().readAllBytes()).isNotEmpty();
+        } else {
+          TestGateway.eventually("asked", () -> upstream.calls("m") > before);
+          StringBuilder heard = new StringBuilder();
+          // Past its limit it is ended, and there is nothing to wait for.
+          int waits = fate.stream() && fate.leaves() <= fate.max() ? fate.leaves() : 0;
+          byte[] bytes = new byte[4096];
+          while (heard.toString().split("word ", -1).length <= waits) {
+            int read = socket.getInputStream().read(bytes);
+            assertThat(read).isPositive();
+            heard.append(new String(bytes, 0, read, UTF_8));
+          }
+        }
+      }
+      if (fate.leaves() >= 0) {
+        TestGateway.eventually("written down", () -> rows("key_id").contains(fate.keyId()));
+      }
+      java.util.Objects.requireNonNull(left.get(fate.keyId())).countDown();
+    }
+    List<String> rows =
+        rowsOnce(
+            "key_id || '/' || cost || '/' || output || '/' || input || '/' || outcome",
+            fates.size());
+    long sum = 0;
+    for (Fate fate : fates) {
+      String row = rows.stream().filter(r -> r.startsWith(fate.keyId())).findFirst().orElseThrow();
+      String[] each = row.split("/");
+      long cost = Long.parseLong(each[1]);
+      sum += cost;
+      String as = fate + " " + row + " seed " + seed;
+      assertThat(cost).as(as).isLessThanOrEqualTo(300 * 1_000_000L + fate.max() * 10_000_000L);
+      assertThat(Long.parseLong(each[3])).as(as).isPositive();
+      int came =
+          fate.leaves() < 0
+              ? Math.min(fate.words(), fate.max())
+              : fate.stream() ? Math.min(fate.leaves(), fate.max()) : 0;
+      // A claim of too little is believed down to half of what came, and a few tokens.
+      long least = fate.claim() == 3 && fate.leaves() < 0 ? (came - 16) / 2 : came;
+      assertThat(Long.parseLong(each[2])).as(as).isGreaterThanOrEqualTo(least);
+      assertThat(cost).as(as).isGreaterThanOrEqualTo(1_000_000 + least * 10_000_000);
+    }
+    gateway.close();
+    gateway = null;
+    assertThat(
+            dev.gridtie.ledger.Verifier.verify(home.ledger(), n -> {})
+                instanceof dev.gridtie.ledger.Verifier.Report.Damaged)
+        .isFalse();
+    try (var c = DriverManager.getConnection("jdbc:sqlite:" + home.path().resolve("ledger.db"));
+        var row =
+            c.createStatement()
+                .executeQuery("SELECT credits_posted FROM account WHERE id LIKE '%revenue'")) {
+      assertThat(row.next()).isTrue();
+      assertThat(new java.math.BigInteger(row.getString(1)).longValueExact()).isEqualTo(sum);
+    }
   }
 
   // Keys
@@ -724,7 +1474,8 @@ class OneApiIT {
             HttpResponse.BodyHandlers.ofString());
     assertThat(metrics.body())
         .contains(
-            "gridtie_requests_total{dialect=\"openai\",model=\"one\",outcome=\"ok\",provider=\"p\"} 1")
+            "gridtie_requests_total{dialect=\"openai\",model=\"one\",outcome=\"ok\",provider=\"p\"}"
+                + " 1")
         .contains("gridtie_tokens_input_total")
         .contains("gridtie_endpoint_uptime{model=\"one\",endpoint=\"p\"} 1.0000");
     java.io.PrintStream console = System.out;

@@ -8,8 +8,12 @@ import dev.gridtie.gateway.account.ApiKey;
 import dev.gridtie.gateway.account.KeyLimits;
 import dev.gridtie.gateway.account.KeyStore;
 import dev.gridtie.x402.evm.EvmKey;
+import dev.gridtie.x402.evm.local.LocalChain;
+import dev.gridtie.x402.evm.upto.UptoClient;
 import dev.gridtie.x402.wire.Headers;
+import java.io.OutputStream;
 import java.math.BigInteger;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
@@ -17,8 +21,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Instant;
+import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -60,6 +67,9 @@ class PaidElsewhereIT {
           - id: hosted/bad
             endpoints:
               - { provider: p, model: bad, promptUsdPerMillion: "10", completionUsdPerMillion: "100", contextTokens: 9000, maxCompletionTokens: 500 }
+          - id: hosted/slow
+            endpoints:
+              - { provider: p, model: slow, promptUsdPerMillion: "10", completionUsdPerMillion: "100", contextTokens: 9000, maxCompletionTokens: 500 }
           - id: hosted/embed
             endpoints:
               - { provider: p, model: e, promptUsdPerMillion: "10", completionUsdPerMillion: "0", contextTokens: 9000, maxCompletionTokens: 500, features: [embeddings] }
@@ -69,18 +79,22 @@ class PaidElsewhereIT {
     gateway =
         world.start(
             new GatewayConfig(
-                null,
-                0,
-                null,
-                c.payTo(),
-                c.chain(),
-                c.models(),
-                catalog.toString(),
-                0,
-                null,
-                null,
-                false,
-                c.limits()));
+                    null,
+                    0,
+                    null,
+                    c.payTo(),
+                    c.chain(),
+                    c.models(),
+                    catalog.toString(),
+                    0,
+                    null,
+                    null,
+                    false,
+                    c.limits())
+                .withChains(
+                    c.chain().withSchemes(List.of("exact", "upto")),
+                    List.of(),
+                    new GatewayConfig.ExposureLimits("1", "1", "1")));
   }
 
   @AfterAll
@@ -208,6 +222,141 @@ class PaidElsewhereIT {
         "Hello there");
   }
 
+  /** Says seventeen of twenty words and waits; then the rest. */
+  private static CountDownLatch pausesAfterSeventeen() {
+    CountDownLatch go = new CountDownLatch(1);
+    upstream.on(
+        "slow",
+        (call, out) -> {
+          if (!call.body().path("stream").asBoolean(false)) {
+            go.await(30, TimeUnit.SECONDS);
+            out.json(200, ScriptedServer.whole("word ".repeat(20)));
+            return;
+          }
+          try (OutputStream events = out.events()) {
+            for (int i = 0; i < 20; i++) {
+              if (i == 17) {
+                events.flush();
+                go.await(30, TimeUnit.SECONDS);
+              }
+              events.write(ScriptedServer.chunk("word "));
+            }
+            events.write(
+                (ScriptedServer.STOP + ScriptedServer.USAGE.replace(":4,", ":20,"))
+                    .getBytes(UTF_8));
+            events.write(ScriptedServer.DONE.getBytes(UTF_8));
+          }
+        });
+    return go;
+  }
+
+  private static String slow(boolean stream, String question) {
+    return "{\"model\":\"hosted/slow\",\"max_tokens\":50,\"stream\":"
+        + stream
+        + ",\"messages\":[{\"role\":\"user\",\"content\":\""
+        + question
+        + "\"}]}";
+  }
+
+  /**
+   * Sends a paid request over a connection of its own, and hangs up once so many words of the
+   * answer have come, or once the server has been asked.
+   */
+  private static void hangsUp(String body, String payment, int words) throws Exception {
+    long before = upstream.calls("slow");
+    try (Socket socket = new Socket(world.url.getHost(), world.url.getPort())) {
+      socket
+          .getOutputStream()
+          .write(
+              ("POST /v1/chat/completions HTTP/1.1\r\n"
+                      + "Host: localhost\r\n"
+                      + "Content-Type: application/json\r\n"
+                      + "PAYMENT-SIGNATURE: "
+                      + payment
+                      + "\r\nContent-Length: "
+                      + body.length()
+                      + "\r\n\r\n"
+                      + body)
+                  .getBytes(UTF_8));
+      if (words == 0) {
+        TestGateway.eventually("asked", () -> upstream.calls("slow") > before);
+        return;
+      }
+      StringBuilder heard = new StringBuilder();
+      byte[] bytes = new byte[4096];
+      while (heard.toString().split("word ", -1).length <= words) {
+        int read = socket.getInputStream().read(bytes);
+        assertThat(read).as(heard.toString()).isPositive();
+        heard.append(new String(bytes, 0, read, UTF_8));
+      }
+    }
+  }
+
+  @Test
+  void aPaidAnswerIsAskedForOnceAndFinishedAndKeptHoweverOftenItsPayerLeaves() throws Exception {
+    for (int words : List.of(17, 0)) {
+      for (boolean stream : words == 0 ? List.of(true, false) : List.of(true)) {
+        CountDownLatch go = pausesAfterSeventeen();
+        EvmKey buyer = world.fundedBuyer();
+        String body = slow(stream, "leave after " + words);
+        String payment = pay("/v1/chat/completions", body, buyer);
+        long before = upstream.calls("slow");
+        hangsUp(body, payment, words);
+        for (int i = 0; i < 2 && words > 0; i++) { // who comes again hears it from the beginning
+          hangsUpAgain(body, payment);
+        }
+        go.countDown();
+        HttpResponse<String> again =
+            post("/v1/chat/completions", body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+        assertThat(again.statusCode()).as(again.body()).isEqualTo(200);
+        assertThat(again.body().split("word ", -1)).as(again.body()).hasSize(21);
+        for (int i = 0; i < 3; i++) {
+          assertThat(
+                  post("/v1/chat/completions", body, Map.of(Headers.PAYMENT_SIGNATURE, payment))
+                      .body())
+              .isEqualTo(again.body());
+        }
+        assertThat(upstream.calls("slow") - before).isEqualTo(1);
+        assertThat(world.spent(buyer.address())).isEqualTo(TestGateway.quoted(payment));
+        assertThat(world.ledgerCharged(buyer.address()))
+            .isEqualTo(BigInteger.valueOf(10 * 10_000_000L + (stream ? 20 : 4) * 100_000_000L));
+        assertThat(world.ledgerHeld(buyer.address())).isZero();
+      }
+    }
+  }
+
+  private static void hangsUpAgain(String body, String payment) throws Exception {
+    HttpResponse<java.io.InputStream> stream = world.paidStream(body.getBytes(UTF_8), payment);
+    assertThat(stream.statusCode()).isEqualTo(200);
+    assertThat(stream.body().readNBytes(1000)).hasSize(1000);
+    stream.body().close();
+  }
+
+  @Test
+  void whoPaysByWhatIsUsedAndLeavesBeforeTheFirstBytePaysForThePromptAndIsNotServedAgain()
+      throws Exception {
+    CountDownLatch go = new CountDownLatch(1);
+    upstream.on("slow", (call, out) -> go.await(30, TimeUnit.SECONDS));
+    EvmKey buyer = world.fundedBuyer();
+    world.chain.allowPermit2(LocalChain.USDC_TOKEN, buyer.address());
+    String body = slow(true, "What is a receipt?");
+    HttpResponse<String> unpaid = post("/v1/chat/completions", body, Map.of());
+    String payment =
+        world.payFor(unpaid, new UptoClient(buyer, InstantSource.system(), new SecureRandom()), "");
+    long before = upstream.calls("slow");
+    hangsUp(body, payment, 0);
+    TestGateway.eventually("paid", () -> world.spent(buyer.address()).signum() > 0);
+    go.countDown();
+    assertThat(world.spent(buyer.address())).isLessThan(TestGateway.quoted(payment));
+    TestGateway.eventually("charged", () -> world.ledgerCharged(buyer.address()).signum() > 0);
+    assertThat(world.ledgerCharged(buyer.address()))
+        .isBetween(BigInteger.valueOf(5 * 10_000_000L), BigInteger.valueOf(20 * 10_000_000L));
+    HttpResponse<String> again =
+        post("/v1/chat/completions", body, Map.of(Headers.PAYMENT_SIGNATURE, payment));
+    assertThat(again.body()).contains("payment_spent");
+    assertThat(upstream.calls("slow") - before).isEqualTo(1);
+  }
+
   @Test
   void aHostedModelThatFailsKeepsThePaymentForLaterAndChargesNothing() throws Exception {
     EvmKey buyer = world.fundedBuyer();
@@ -265,7 +414,8 @@ class PaidElsewhereIT {
                   .header("Authorization", "Bearer " + key)
                   .POST(
                       HttpRequest.BodyPublishers.ofString(
-                          "{\"model\":\"resold/tiny\",\"temperature\":0,\"max_tokens\":60,\"messages\":[{\"role\":\"user\",\"content\":\"What is a receipt?\"}]}"))
+                          "{\"model\":\"resold/tiny\",\"temperature\":0,\"max_tokens\":60,\"messages\":[{\"role\":\"user\",\"content\":\"What"
+                              + " is a receipt?\"}]}"))
                   .build(),
               HttpResponse.BodyHandlers.ofString());
       assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);

@@ -31,7 +31,7 @@ final class ScriptedServer implements AutoCloseable {
   }
 
   /** A request as it came. */
-  record Call(String model, String raw, JsonNode body, String key) {}
+  record Call(String model, String path, String raw, JsonNode body, String key) {}
 
   /** Writes an answer piece by piece. */
   static final class Writer {
@@ -63,6 +63,8 @@ final class ScriptedServer implements AutoCloseable {
     server.createContext("/v1/chat/completions", this::serve);
     server.createContext("/v1/embeddings", this::serve);
     server.createContext("/v1/messages", this::serve);
+    server.createContext("/v1/responses", this::serve);
+    server.createContext("/v1/models/", this::serve);
     server.start();
   }
 
@@ -83,9 +85,12 @@ final class ScriptedServer implements AutoCloseable {
     try {
       String raw = new String(exchange.getRequestBody().readAllBytes(), UTF_8);
       JsonNode body = Json.parse(raw.getBytes(UTF_8));
-      String model = body.path("model").asString();
+      String inUrl = exchange.getRequestURI().getPath().replaceAll(".*/models/|:.*|/v1/.*", "");
+      String model = inUrl.isEmpty() ? body.path("model").asString() : inUrl;
       String key = String.valueOf(exchange.getRequestHeaders().getFirst("Authorization"));
-      Call call = new Call(model, raw, body, key.replace("Bearer ", ""));
+      Call call =
+          new Call(
+              model, exchange.getRequestURI().getPath(), raw, body, key.replace("Bearer ", ""));
       calls.add(call);
       scripts.get(model).answer(call, new Writer(exchange));
     } catch (Json.MalformedJsonException e) {
@@ -99,20 +104,21 @@ final class ScriptedServer implements AutoCloseable {
 
   /** A chunk of a stream. */
   static byte[] chunk(String text) {
-    return ("data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
-            + "\"delta\":{\"content\":"
+    return ("data:"
+                + " {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
+                + "\"delta\":{\"content\":"
             + Json.quote(text)
             + "},\"finish_reason\":null}]}\n\n")
         .getBytes(UTF_8);
   }
 
   static final String STOP =
-      "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},"
-          + "\"finish_reason\":\"stop\"}]}\n\n";
+      "data:"
+          + " {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 
   static final String USAGE =
-      "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[],\"usage\":"
-          + "{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14}}\n\n";
+      "data:"
+          + " {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14}}\n\n";
 
   static final String DONE = "data: [DONE]\n\n";
 
@@ -139,9 +145,21 @@ final class ScriptedServer implements AutoCloseable {
 
   static String whole(String text) {
     return "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":"
-        + "{\"role\":\"assistant\",\"content\":"
+               + "{\"role\":\"assistant\",\"content\":"
         + Json.quote(text)
         + "},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14}}";
+  }
+
+  /** Events as they are given, one after the other; then nothing, or what the test does. */
+  static Script events(String... events) {
+    return (call, out) -> {
+      try (OutputStream stream = out.events()) {
+        for (String event : events) {
+          stream.write(event.getBytes(UTF_8));
+          stream.flush();
+        }
+      }
+    };
   }
 
   static Script fails(int status) {

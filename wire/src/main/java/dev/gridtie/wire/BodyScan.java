@@ -3,14 +3,18 @@ package dev.gridtie.wire;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.wire.chat.Dialect;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
 import tools.jackson.core.ObjectReadContext;
+import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.json.JsonFactory;
 
 /**
@@ -18,7 +22,14 @@ import tools.jackson.core.json.JsonFactory;
  * with another model's name and every other byte as it was.
  */
 public final class BodyScan {
-  private static final JsonFactory FACTORY = new JsonFactory();
+  /**
+   * Servers differ in which of two fields of one name they take: so none stands twice, anywhere.
+   */
+  private static final JsonFactory FACTORY =
+      JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+
+  /** How long a prompt is kept where that costs more. */
+  static final String LONG = "1h";
 
   private final byte[] body;
   private final Set<String> fields = new HashSet<>();
@@ -28,7 +39,10 @@ public final class BodyScan {
   private @Nullable Span usageIncluded;
   private String modelName = "";
   private boolean stream;
-  private int maxTokens;
+  private final Map<String, Integer> limits = new HashMap<>();
+  private final Set<String> kinds = new HashSet<>();
+  private boolean oddLimit;
+  private boolean keepsLong;
 
   /** Bytes from one place to another. */
   private record Span(int from, int to) {}
@@ -74,9 +88,7 @@ public final class BodyScan {
         }
         case "stream" -> stream = value == JsonToken.VALUE_TRUE;
         case "max_tokens", "max_completion_tokens", "max_output_tokens" -> {
-          if (value == JsonToken.VALUE_NUMBER_INT) {
-            maxTokens = Math.max(0, (int) Math.min(Integer.MAX_VALUE, parser.getLongValue()));
-          }
+          limit(name, value, parser);
         }
         case "stream_options" -> {
           streamOptions = new Span(from, from + 1);
@@ -87,9 +99,45 @@ public final class BodyScan {
         }
         default -> {}
       }
-      JsonParser unused = parser.skipChildren();
+      within(parser);
     }
   }
+
+  private void limit(String name, JsonToken value, JsonParser parser) {
+    if (value == JsonToken.VALUE_NUMBER_INT
+        && parser.getNumberType() == JsonParser.NumberType.INT) {
+      limits.put(name, parser.getIntValue());
+      oddLimit |= parser.getIntValue() < 1;
+    } else {
+      oddLimit |= value != JsonToken.VALUE_NULL;
+    }
+  }
+
+  /** Passes over a value, and notes what kinds of parts are in it. */
+  private void within(JsonParser parser) {
+    int depth = parser.currentToken().isStructStart() ? 1 : 0;
+    while (depth > 0) {
+      JsonToken token = parser.nextToken();
+      if (token == null) {
+        return;
+      }
+      if (token.isStructStart()) {
+        depth++;
+      } else if (token.isStructEnd()) {
+        depth--;
+      } else if (token == JsonToken.VALUE_STRING) {
+        String name = parser.currentName();
+        if ("type".equals(name) && kinds.size() <= KINDS_MAX) {
+          kinds.add(parser.getString());
+        } else if ("ttl".equals(name)) {
+          keepsLong |= parser.getString().equals(LONG);
+        }
+      }
+    }
+  }
+
+  /** As many kinds as are told apart. */
+  private static final int KINDS_MAX = 64;
 
   private void options(JsonParser parser) {
     int depth = 1;
@@ -125,9 +173,27 @@ public final class BodyScan {
     return stream;
   }
 
-  /** The limit that is named; 0 where none is. */
-  public int maxTokens() {
-    return maxTokens;
+  /** The limit of the answer that a server of this dialect acts on; 0 where none is named. */
+  public int maxTokens(Dialect dialect) {
+    return Costs.limits(dialect).stream()
+        .mapToInt(name -> limits.getOrDefault(name, 0))
+        .max()
+        .orElse(0);
+  }
+
+  /** Whether a limit is named that is no number of tokens. */
+  boolean hasOddLimit() {
+    return oddLimit;
+  }
+
+  /** The {@code type} of everything in it that names one, at any depth. */
+  Set<String> kinds() {
+    return kinds;
+  }
+
+  /** Whether its prompt is to be kept for long. */
+  boolean keepsLong() {
+    return keepsLong;
   }
 
   public Set<String> fields() {

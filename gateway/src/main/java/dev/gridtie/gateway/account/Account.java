@@ -10,12 +10,15 @@ import java.time.InstantSource;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.time.temporal.TemporalAdjusters;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.IntSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -30,6 +33,9 @@ public final class Account {
   private Bucket requests;
   private Bucket tokens;
   private int sharedBy;
+
+  /** Holds whose answers are under way, and can be stopped; bounded by the requests at once. */
+  private final Set<Hold> stoppable = new LinkedHashSet<>();
 
   /** Where other gateways spend of the same limits; else null. */
   private final @Nullable Leases leases;
@@ -59,7 +65,53 @@ public final class Account {
     return key;
   }
 
-  synchronized void update(ApiKey newKey) {
+  /**
+   * Takes over what the key is now. Answers under way that it does not pay for any more are
+   * stopped.
+   */
+  void update(ApiKey newKey) {
+    boolean changed = !newKey.limits().equals(key.limits()) || newKey.revoked() != key.revoked();
+    change(newKey);
+    if (changed) {
+      refused().forEach(Runnable::run);
+    }
+  }
+
+  /** Stops, one for each answer under way that may not go on. */
+  private synchronized List<Runnable> refused() {
+    List<Runnable> stops = new ArrayList<>();
+    for (Hold hold : List.copyOf(stoppable)) {
+      refusal(hold).ifPresent(error -> stops.add(() -> hold.stop(error)));
+    }
+    return stops;
+  }
+
+  private Optional<ApiError> refusal(Hold hold) {
+    if (key.revoked()) {
+      return Optional.of(
+          ApiError.of(
+              ApiError.Kind.AUTHENTICATION,
+              "key_revoked",
+              "This key was revoked while its answer was given. What was given is charged."));
+    }
+    // What it holds itself is among what is committed.
+    return overLimit(PicoUsd.ZERO, hold.model, withoutBounds(hold.places))
+        .map(
+            over ->
+                ApiError.of(
+                    ApiError.Kind.PAYMENT_REQUIRED,
+                    over.code(),
+                    "The limits of this key were lowered while its answer was given, and do not"
+                        + " reach for it any more. What was given is charged."));
+  }
+
+  private static Map<String, PicoUsd> withoutBounds(Map<String, PicoUsd> places) {
+    Map<String, PicoUsd> zero = new LinkedHashMap<>();
+    places.keySet().forEach(p -> zero.put(p, PicoUsd.ZERO));
+    return zero;
+  }
+
+  private synchronized void change(ApiKey newKey) {
     if (!newKey.limits().equals(key.limits()) || gateways.getAsInt() != sharedBy) {
       requests = new Bucket(share(newKey.limits().requestsPerMinute()), clock);
       tokens = new Bucket(share(newKey.limits().tokensPerMinute()), clock);
@@ -78,6 +130,7 @@ public final class Account {
     private final Map<String, PicoUsd> leased;
 
     private boolean over;
+    private @Nullable Consumer<ApiError> stop;
 
     private Hold(
         PicoUsd amount,
@@ -96,6 +149,29 @@ public final class Account {
       return amount;
     }
 
+    /**
+     * Says how to stop the answer where its key does not pay for it any more, which may be now.
+     * Called on any thread.
+     */
+    public void whenRefused(Consumer<ApiError> newStop) {
+      Optional<ApiError> already;
+      synchronized (Account.this) {
+        stop = newStop;
+        already = over ? Optional.empty() : refusal(this);
+        if (!over) {
+          stoppable.add(this);
+        }
+      }
+      already.ifPresent(newStop);
+    }
+
+    private void stop(ApiError error) {
+      Consumer<ApiError> how = stop;
+      if (how != null) {
+        how.accept(error);
+      }
+    }
+
     /** Charges what it came to, to the places of whoever answered. */
     public void charge(PicoUsd cost, Set<String> answered, long actualTokens) {
       end(cost, answered, actualTokens);
@@ -111,6 +187,7 @@ public final class Account {
           return;
         }
         over = true;
+        boolean unused = stoppable.remove(this);
         for (Spending.Sum sum : sums(model)) {
           sum.held = sum.held.minus(amount);
           sum.spent = sum.spent.plus(cost);

@@ -22,9 +22,10 @@ public final class UsageStore {
   static void insert(Connection c, UsageRow u) throws SQLException {
     try (PreparedStatement insert =
         c.prepareStatement(
-            "INSERT INTO usage (id, key_id, time, model, provider, dialect, streamed, input, cache_read,"
-                + " cache_write, output, reasoning, cost, finish, first_byte_ms, total_ms, outcome, endpoint)"
-                + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")) {
+            "INSERT INTO usage (id, key_id, time, model, provider, dialect, streamed, input,"
+                + " cache_read, cache_write, output, reasoning, cost, finish, first_byte_ms,"
+                + " total_ms, outcome, endpoint, estimated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                + " ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")) {
       insert.setString(1, u.id());
       insert.setString(2, u.keyId());
       insert.setLong(3, u.time().toEpochMilli());
@@ -43,6 +44,7 @@ public final class UsageStore {
       insert.setLong(16, u.totalMs());
       insert.setString(17, u.outcome());
       insert.setString(18, u.endpoint());
+      insert.setInt(19, u.usage().estimated() ? 1 : 0);
       insert.executeUpdate();
     }
   }
@@ -93,7 +95,8 @@ public final class UsageStore {
             row.getLong("cache_read"),
             row.getLong("cache_write"),
             row.getLong("output"),
-            row.getLong("reasoning")),
+            row.getLong("reasoning"),
+            row.getInt("estimated") == 1),
         new PicoUsd(new BigInteger(row.getString("cost"))),
         row.getString("finish"),
         row.getLong("first_byte_ms"),

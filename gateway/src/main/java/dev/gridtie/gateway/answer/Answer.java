@@ -161,6 +161,20 @@ public final class Answer implements AnswerSink {
     }
   }
 
+  /** Waits for the end, at most so long; empty where it has not come. */
+  public Optional<End> awaitEnd(Duration patience) throws InterruptedException {
+    long deadline = System.nanoTime() + patience.toNanos();
+    lock.lockInterruptibly();
+    try {
+      while (end == null && System.nanoTime() < deadline) {
+        awaitChange();
+      }
+      return Optional.ofNullable(end);
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** The text so far, of at most this many tokens. */
   public String text(long tokensMax) {
     lock.lock();

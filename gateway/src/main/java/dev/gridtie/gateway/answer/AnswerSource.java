@@ -3,6 +3,7 @@ package dev.gridtie.gateway.answer;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatRequest;
+import dev.gridtie.wire.chat.Usage;
 
 /** Whatever answers requests: an engine on this machine, or a server elsewhere. */
 public interface AnswerSource {
@@ -23,6 +24,19 @@ public interface AnswerSource {
             ApiError.invalid("unsupported_operation", "This model gives no embeddings.", "model")));
   }
 
+  /** What an image may count as, at most; 0 where it takes none. */
+  default int imageTokensMax() {
+    return 0;
+  }
+
+  /**
+   * What it costs to have asked for texts' likeness and not waited for it; nothing where no server
+   * elsewhere bills it.
+   */
+  default Usage spentOn(Embeddings.Request request) {
+    return Usage.NONE;
+  }
+
   /** Whether it would answer now. */
   boolean isReady();
 
@@ -40,6 +54,14 @@ public interface AnswerSource {
 
     /** Stops it before its next token. */
     void cancel();
+
+    /**
+     * What it has used until now, where a server elsewhere bills it: the prompt once that has gone
+     * out, and what has come of the answer, estimated. Nothing where it was not asked yet.
+     */
+    default Usage spent() {
+      return Usage.NONE;
+    }
 
     /** Asks for no more pieces until {@link #resume}, where the source can wait. */
     default void pause() {}

@@ -1,14 +1,15 @@
 package dev.gridtie.gateway.answer;
 
+import dev.gridtie.wire.chat.Usage;
 import java.util.List;
 
 /**
  * What texts are like.
  *
  * @param vectors one for each text, in order
- * @param tokens of all texts together
+ * @param usage the tokens of all texts together
  */
-public record Embeddings(List<float[]> vectors, long tokens) {
+public record Embeddings(List<float[]> vectors, Usage usage) {
   public Embeddings {
     vectors = List.copyOf(vectors);
   }

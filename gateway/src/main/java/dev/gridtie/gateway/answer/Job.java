@@ -30,6 +30,7 @@ import java.util.function.Function;
  * @param verbatim whether bytes may pass untouched where the server speaks the client's dialect
  * @param texts whose likeness is asked for, where that is the request
  * @param place among those that wait for a machine
+ * @param bound what it was quoted and held for
  */
 public record Job(
     Translator client,
@@ -42,7 +43,18 @@ public record Job(
     long seed,
     boolean verbatim,
     Optional<Texts> texts,
-    Place place) {
+    Place place,
+    Bound bound) {
+
+  /**
+   * The most that a request may come to.
+   *
+   * @param promptTokens 0 where no bound is known
+   * @param answerTokens of all its answers together; 0 where no bound is known
+   */
+  public record Bound(long promptTokens, long answerTokens) {
+    public static final Bound NONE = new Bound(0, 0);
+  }
 
   /**
    * A request for embeddings.
@@ -70,7 +82,8 @@ public record Job(
         0,
         verbatim,
         Optional.empty(),
-        Place.LAST);
+        Place.LAST,
+        Bound.NONE);
   }
 
   /** A request for embeddings. */
@@ -86,7 +99,8 @@ public record Job(
         0,
         false,
         Optional.of(texts),
-        Place.LAST);
+        Place.LAST,
+        Bound.NONE);
   }
 
   /** Starts this at a source; what comes of it the sink hears. */
@@ -109,7 +123,17 @@ public record Job(
                     sink.failed(Failure.internal());
                   }
                 });
-    return thread::interrupt;
+    return new Running() {
+      @Override
+      public void cancel() {
+        thread.interrupt();
+      }
+
+      @Override
+      public Usage spent() {
+        return source.spentOn(texts.request());
+      }
+    };
   }
 
   private static void embed(AnswerSource source, AnswerSink sink, Texts texts)
@@ -117,7 +141,7 @@ public record Job(
     switch (source.embed(texts.request())) {
       case Embeddings.Result.Failed failed -> sink.failed(failed.failure());
       case Embeddings.Result.Given given -> {
-        Usage usage = new Usage(given.embeddings().tokens(), 0, 0, 0, 0);
+        Usage usage = given.embeddings().usage();
         sink.piece(new Piece(texts.writer().apply(given.embeddings()), null, 0));
         sink.ended(new Ending(FinishReason.STOP, usage, false, Buffer.buffer(), List.of()));
       }
@@ -141,12 +165,24 @@ public record Job(
         seed,
         false,
         texts,
-        place);
+        place,
+        bound);
   }
 
   public Job withLimit(int newMaxTokens) {
     return new Job(
-        client, body, headers, stream, request, head, newMaxTokens, seed, verbatim, texts, place);
+        client,
+        body,
+        headers,
+        stream,
+        request,
+        head,
+        newMaxTokens,
+        seed,
+        verbatim,
+        texts,
+        place,
+        bound);
   }
 
   public Job withHead(Head newHead) {
@@ -161,16 +197,26 @@ public record Job(
         seed,
         verbatim,
         texts,
-        place);
+        place,
+        bound);
   }
 
   public Job withSeed(long newSeed) {
     return new Job(
-        client, body, headers, stream, request, head, maxTokens, newSeed, verbatim, texts, place);
+        client, body, headers, stream, request, head, maxTokens, newSeed, verbatim, texts, place,
+        bound);
   }
 
   public Job at(Place newPlace) {
     return new Job(
-        client, body, headers, stream, request, head, maxTokens, seed, verbatim, texts, newPlace);
+        client, body, headers, stream, request, head, maxTokens, seed, verbatim, texts, newPlace,
+        bound);
+  }
+
+  /** The same, held for so much. */
+  public Job within(Bound newBound) {
+    return new Job(
+        client, body, headers, stream, request, head, maxTokens, seed, verbatim, texts, place,
+        newBound);
   }
 }

@@ -8,6 +8,7 @@ import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Piece;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.RelaySink;
+import dev.gridtie.wire.chat.Usage;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -23,6 +24,7 @@ public final class Flight implements RelaySink {
   private int readers = 1;
   private boolean over;
   private volatile @Nullable Leg leg;
+  private volatile @Nullable Leg asked;
 
   Flight(AnswerCache cache, String name) {
     this.cache = cache;
@@ -71,6 +73,21 @@ public final class Flight implements RelaySink {
   /** Who gives it; null before its first byte. */
   public @Nullable Leg leg() {
     return leg;
+  }
+
+  /** Who is to give it; null before anybody is asked. */
+  public @Nullable Leg toAnswer() {
+    return asked;
+  }
+
+  /** What it has used until now. */
+  public synchronized Usage spent() {
+    return running.spent();
+  }
+
+  @Override
+  public void asked(Leg newLeg) {
+    asked = newLeg;
   }
 
   @Override

@@ -47,6 +47,11 @@ public record Prices(
         && request.isZero();
   }
 
+  /** Whether what is written to a cache for an hour is paid: vendors bill that as two prompts. */
+  public boolean coversLongCache() {
+    return cacheWrite.compareTo(prompt.times(2)) >= 0;
+  }
+
   /** What a request cost: each token times its price, added up exactly. */
   public PicoUsd cost(Usage usage) {
     return prompt

@@ -8,6 +8,7 @@ import dev.gridtie.gateway.answer.Piece;
 import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.RelaySink;
 import dev.gridtie.gateway.watch.Seen;
+import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.FinishReason;
 import dev.gridtie.wire.chat.StreamEvent;
@@ -29,6 +30,7 @@ final class Delivery implements RelaySink {
   private final StringBuilder said = new StringBuilder();
   private Running running = Running.NOTHING;
   private @Nullable Leg leg;
+  private @Nullable Leg toAnswer;
   private Beginning beginning = Beginning.PLAIN;
   private Buffer whole = Buffer.buffer();
   private long tokens;
@@ -88,6 +90,11 @@ final class Delivery implements RelaySink {
     } else {
       asked.reply().whenGone(this::clientGone);
     }
+  }
+
+  @Override
+  public synchronized void asked(Leg newLeg) {
+    toAnswer = newLeg;
   }
 
   @Override
@@ -184,7 +191,7 @@ final class Delivery implements RelaySink {
               firstByteNanos,
               null,
               said.toString()));
-      asked.reply().endStream(Buffer.buffer(errorEvent(failure)));
+      asked.reply().endStream(Buffer.buffer(errorEvent(failure.error())));
     } else {
       account.ended(new Result(leg, Usage.NONE, "failed", "error", 0, null, ""));
       asked.reply().error(failure.error());
@@ -192,18 +199,18 @@ final class Delivery implements RelaySink {
   }
 
   /** The status is out: a typed event says it, so that nobody takes this for whole. */
-  private String errorEvent(Failure failure) {
+  private String errorEvent(ApiError error) {
     Translator translator = asked.inbound().translator();
     ChatRequest unread = ChatRequest.unread("", translator.dialect(), true);
     return translator
         .streamWriter(new Translator.Head("", "", 0, unread))
-        .write(new StreamEvent.Failed(failure.error()));
+        .write(new StreamEvent.Failed(error));
   }
 
   /** What a client was given of an answer that broke off: as reported, else as estimated. */
   private Usage delivered(Usage reported) {
-    if (tokens == 0) {
-      return Usage.NONE;
+    if (tokens == 0 || reported.output() > 0) {
+      return reported;
     }
     long input = reported.input() > 0 ? reported.input() : promptEstimate;
     return new Usage(
@@ -211,19 +218,43 @@ final class Delivery implements RelaySink {
         Math.min(reported.cacheRead(), input),
         Math.min(reported.cacheWrite(), input),
         Math.max(1, tokens),
-        0);
+        0,
+        true);
   }
 
-  /** The client hung up: what it has is charged, and nothing more is made for it. */
+  /** The client hung up: nothing more is made for it. */
   private void clientGone() {
-    if (!finish()) {
+    boolean unused = stop("cancelled", "cancelled");
+  }
+
+  /** The client may have no more of it: it is told so, in the stream where that has begun. */
+  void stop(ApiError error) {
+    if (!stop("cut", "error")) {
       return;
     }
+    if (begun) {
+      asked.reply().endStream(Buffer.buffer(errorEvent(error)));
+    } else {
+      asked.reply().error(error);
+    }
+  }
+
+  /**
+   * Stops the answer. What a server elsewhere was asked, and what has come of it, is charged; of
+   * our own engines, what was handed over.
+   *
+   * @return whether it was not over before
+   */
+  private boolean stop(String outcome, String finish) {
+    Usage spent = running.spent();
+    if (!finish()) {
+      return false;
+    }
     running.cancel();
-    // A document that was not sent is nothing; of a stream, what was handed over counts.
-    Usage usage = begun ? delivered(Usage.NONE) : Usage.NONE;
-    account.ended(
-        new Result(leg, usage, "cancelled", "cancelled", firstByteNanos, null, said.toString()));
+    Usage usage = begun ? delivered(spent) : spent;
+    Leg by = leg == null && !usage.isNothing() ? toAnswer : leg;
+    account.ended(new Result(by, usage, outcome, finish, firstByteNanos, null, said.toString()));
+    return true;
   }
 
   private synchronized boolean finish() {

@@ -118,8 +118,8 @@ enum EmbeddingsForm {
     }
     json.put("model", wanted.model());
     json.putObject("usage")
-        .put("prompt_tokens", given.tokens())
-        .put("total_tokens", given.tokens());
+        .put("prompt_tokens", given.usage().input())
+        .put("total_tokens", given.usage().input());
     return json;
   }
 

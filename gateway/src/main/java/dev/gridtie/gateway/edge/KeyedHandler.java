@@ -9,6 +9,7 @@ import dev.gridtie.gateway.account.Account;
 import dev.gridtie.gateway.account.Purse;
 import dev.gridtie.gateway.account.UsageRow;
 import dev.gridtie.gateway.answer.Answer;
+import dev.gridtie.gateway.answer.AnswerSource.Running;
 import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.gateway.answer.Piece;
@@ -26,6 +27,7 @@ import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.FinishReason;
+import dev.gridtie.wire.chat.Usage;
 import io.vertx.core.buffer.Buffer;
 import java.math.BigInteger;
 import java.time.Duration;
@@ -206,17 +208,17 @@ final class KeyedHandler {
                         .get()
                         .allows(
                             l.places(),
-                            l.endpoint().prices().bound(prompt, (long) limit * planned.choices())))
+                            l.endpoint().prices().bound(prompt, planned.answerBound(limit))))
             .toList();
     List<Leg> legs = affordable.isEmpty() ? planned.plan().legs() : affordable;
     Plan plan = new Plan(legs, planned.plan().hedge(), planned.plan().heads());
-    PicoUsd bound = plan.bound(prompt, (long) limit * planned.choices());
+    PicoUsd bound = plan.bound(prompt, planned.answerBound(limit));
     return account
         .get()
         .hold(
             bound,
             plan.first().model().id(),
-            plan.placeBounds(prompt, (long) limit * planned.choices()),
+            plan.placeBounds(prompt, planned.answerBound(limit)),
             planned.promptEstimate())
         .then(hold -> Outcome.ok(new Bounded(plan, limit, Optional.of(hold))));
   }
@@ -254,13 +256,15 @@ final class KeyedHandler {
                 Place.LAST.withPriority(
                     account.map(a -> services.purse().priority(a.key())).orElse(0)))
             .withSeed(seed == null ? services.random().nextLong() : seed)
-            .withLimit(local ? bounded.maxTokens() : 0);
+            .withLimit(local ? bounded.maxTokens() : 0)
+            .within(new Job.Bound(planned.promptBound(), planned.answerBound(bounded.maxTokens())));
     Plan plan = bounded.plan().withHeads(Heads.of(asked.inbound(), ready, id, created));
     Optional<AnswerCache.Joined> joined = cacheName.map(services.cache()::join);
     boolean hit = joined.isPresent() && !joined.get().first();
     Books books = new Books(asked, planned, bounded.hold(), credits, account, id, hit);
     Delivery delivery =
         new Delivery(asked, job.stream(), planned.promptEstimate(), services.keepWords(), books);
+    bounded.hold().ifPresent(h -> h.whenRefused(error -> asked.onLoop(() -> delivery.stop(error))));
     // On the loop of the client's connection, so that bytes need not change threads.
     if (joined.isEmpty()) {
       asked.onLoop(() -> delivery.running(services.relay().run(plan, ready, delivery)));
@@ -270,11 +274,14 @@ final class KeyedHandler {
     if (joined.get().first()) {
       asked.context().runOnContext(v -> flight.running(services.relay().run(plan, ready, flight)));
     }
-    follow(flight, delivery);
+    follow(flight, delivery, hit);
   }
 
-  /** Hands on an answer that several wait for. */
-  private static void follow(Flight flight, Delivery delivery) {
+  /**
+   * Hands on an answer that several wait for. Who asked for it first pays for what it has used
+   * where that one leaves; the others for what they were given.
+   */
+  private static void follow(Flight flight, Delivery delivery, boolean hit) {
     AtomicBoolean left = new AtomicBoolean();
     Runnable leave =
         () -> {
@@ -282,7 +289,22 @@ final class KeyedHandler {
             flight.leave();
           }
         };
-    delivery.running(leave::run);
+    delivery.running(
+        new Running() {
+          @Override
+          public void cancel() {
+            leave.run();
+          }
+
+          @Override
+          public Usage spent() {
+            Leg asked = flight.toAnswer();
+            if (asked != null) {
+              delivery.asked(asked);
+            }
+            return hit ? Usage.NONE : flight.spent();
+          }
+        });
     try {
       int read = 0;
       while (true) {

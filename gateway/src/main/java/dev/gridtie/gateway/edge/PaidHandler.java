@@ -200,8 +200,7 @@ final class PaidHandler {
   private Outcome<Order> order(Asked asked, Planned planned) {
     if (planned.job().texts().isPresent()) {
       int prompt = (int) planned.promptBound();
-      return Outcome.ok(
-          order(asked, planned.job(), planned.plan().legs(), prompt, 0, planned.choices()));
+      return Outcome.ok(order(asked, planned, planned.plan().legs(), prompt, 0));
     }
     if (planned.job().request().isEmpty()) {
       return Outcome.refused(
@@ -217,7 +216,9 @@ final class PaidHandler {
     for (Leg leg : planned.plan().legs()) {
       switch (leg.endpoint().channels().getFirst().source().promptTokens(request)) {
         case Outcome.Ok<Integer> ok -> {
-          prompt = Math.max(prompt, ok.value());
+          // Of a document nothing tells how long it is: at most as long as the model takes.
+          boolean unknown = ok.value() == Integer.MAX_VALUE || planned.promptUnknown();
+          prompt = Math.max(prompt, unknown ? leg.endpoint().contextTokens() : ok.value());
           fit.add(leg);
         }
         case Outcome.Refused<Integer> refused -> unfit = unfit == null ? refused.error() : unfit;
@@ -228,16 +229,17 @@ final class PaidHandler {
     }
     int tokens = prompt;
     return MaxTokens.of(request, fit, tokens)
-        .then(max -> Outcome.ok(order(asked, planned.job(), fit, tokens, max, planned.choices())));
+        .then(max -> Outcome.ok(order(asked, planned, fit, tokens, max)));
   }
 
-  private Order order(Asked asked, Job job, List<Leg> fit, int prompt, int maxTokens, int choices) {
+  private Order order(Asked asked, Planned planned, List<Leg> fit, int prompt, int maxTokens) {
+    Job job = planned.job();
     Plan plan = new Plan(fit, false, Heads.of(asked.inbound(), job, "", 0));
-    PicoUsd quote = plan.bound(prompt, (long) maxTokens * choices);
+    PicoUsd quote = plan.bound(prompt, planned.answerBound(maxTokens));
     return new Order(
         fingerprint(asked),
         Hex.encode(Hashes.sha256(asked.body())).substring(2),
-        job.withLimit(maxTokens),
+        job.withLimit(maxTokens).within(new Job.Bound(prompt, planned.answerBound(maxTokens))),
         plan,
         prompt,
         maxTokens,
@@ -297,8 +299,9 @@ final class PaidHandler {
                 + order.quote()
                 + " ("
                 + required.accepts().getFirst().amount()
-                + " atomic units). Pay it by x402: sign one of 'accepts' (or of the PAYMENT-REQUIRED header) and send the"
-                + " same request again with the signature in PAYMENT-SIGNATURE; or send an account's key.");
+                + " atomic units). Pay it by x402: sign one of 'accepts' (or of the"
+                + " PAYMENT-REQUIRED header) and send the same request again with the signature in"
+                + " PAYMENT-SIGNATURE; or send an account's key.");
     asked
         .reply()
         .error(
@@ -370,8 +373,8 @@ final class PaidHandler {
     return ApiError.of(
         ApiError.Kind.UNAVAILABLE,
         "payment_in_progress",
-        "This payment-identifier was paid for before, and its answer is still being given. Send the same again in a"
-            + " moment; this payment was not taken.");
+        "This payment-identifier was paid for before, and its answer is still being given. Send the"
+            + " same again in a moment; this payment was not taken.");
   }
 
   private void refuse(

@@ -19,6 +19,7 @@ import dev.gridtie.gateway.route.Preferences;
 import dev.gridtie.gateway.route.Router;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.BodyScan;
+import dev.gridtie.wire.Costs;
 import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
@@ -63,6 +64,8 @@ final class Planner {
    * @param promptEstimate and what it probably has
    * @param maxTokens of each answer; 0 where unsaid
    * @param choices how many answers are wanted
+   * @param promptUnknown whether part of its prompt is stored elsewhere
+   * @param answerMore tokens that may be billed as the answers' beside their limit
    */
   record Planned(
       Job job,
@@ -71,7 +74,15 @@ final class Planner {
       long promptBound,
       long promptEstimate,
       int maxTokens,
-      int choices) {}
+      int choices,
+      boolean promptUnknown,
+      long answerMore) {
+
+    /** The most tokens that may be billed for all answers, where each has at most so many. */
+    long answerBound(int limit) {
+      return (long) limit * choices + answerMore;
+    }
+  }
 
   /**
    * Who asks.
@@ -89,9 +100,6 @@ final class Planner {
 
   /** The most answers to one request. */
   private static final int CHOICES_MAX = 128;
-
-  /** What an image may count as where nothing better is known. */
-  private static final int IMAGE_TOKENS_MAX = 4096;
 
   /**
    * Plans a request without reading more of it than its outermost fields: where every byte will
@@ -120,8 +128,9 @@ final class Planner {
     Endpoint endpoint = model.get().endpoints().getFirst();
     Dialect dialect = inbound.translator().dialect();
     if (endpoint.dialect().filter(d -> d == dialect).isEmpty()
-        || scan.maxTokens() > endpoint.maxCompletionTokens()
-        || dialect == Dialect.GEMINI) {
+        || scan.maxTokens(dialect) > endpoint.maxCompletionTokens()
+        || dialect == Dialect.GEMINI
+        || Costs.mayBe(dialect, scan)) {
       return Optional.empty();
     }
     boolean stream = scan.stream();
@@ -134,8 +143,10 @@ final class Planner {
             "",
             body.length,
             Math.ceilDiv(body.length, PromptBound.BYTES_A_TOKEN),
-            scan.maxTokens(),
-            1));
+            scan.maxTokens(dialect),
+            1,
+            false,
+            0));
   }
 
   /**
@@ -169,17 +180,12 @@ final class Planner {
     };
   }
 
-  /** A byte is at most a token, and each text may begin and end with one more. */
-  private static long boundOf(List<String> texts) {
-    return texts.stream().mapToLong(t -> t.getBytes(UTF_8).length + 2L).sum();
-  }
-
   private Outcome<Planned> texts(
       Inbound inbound, EmbeddingsForm form, byte[] body, JsonNode json, Asker asker) {
     return form.read(inbound.call().model(), json)
         .then(
             wanted -> {
-              long bound = boundOf(wanted.request().texts());
+              long bound = PromptBound.of(wanted.request().texts());
               Need need = new Need(Set.of(Feature.EMBEDDINGS), 0, 0, Optional.empty());
               Job job =
                   new Job(
@@ -198,7 +204,9 @@ final class Planner {
                                   bound,
                                   bound / PromptBound.BYTES_A_TOKEN,
                                   0,
-                                  1)));
+                                  1,
+                                  false,
+                                  0)));
             });
   }
 
@@ -241,29 +249,87 @@ final class Planner {
     if (unread != null && nobody) {
       return Outcome.refused(unread); // says more than that nobody will take it
     }
-    return found.then(
-        legs -> {
-          Job job =
-              new Job(
-                  inbound.translator(),
-                  body,
-                  headers,
-                  stream,
-                  request,
-                  inbound.verbatim() && !restored);
-          Plan plan = new Plan(legs, true, leg -> Optional.empty());
-          return Outcome.ok(
-              new Planned(
-                  job,
-                  plan,
-                  conversation,
-                  request
-                      .map(r -> (long) PromptBound.of(r, IMAGE_TOKENS_MAX))
-                      .orElse((long) body.length),
-                  need.promptTokens(),
-                  need.maxTokens(),
-                  choices));
-        });
+    Dialect dialect = inbound.translator().dialect();
+    Outcome<Costs.Found> costs = Costs.of(dialect, json);
+    return found
+        .then(all -> priced(all, dialect, costs))
+        .then(
+            legs -> {
+              boolean seen = legs.stream().anyMatch(l -> sees(l, dialect));
+              Costs.Found cost =
+                  seen && costs instanceof Outcome.Ok<Costs.Found> ok
+                      ? ok.value()
+                      : new Costs.Found(false, 0, false);
+              Job job =
+                  new Job(
+                      inbound.translator(),
+                      body,
+                      headers,
+                      stream,
+                      request,
+                      inbound.verbatim() && !restored);
+              Plan plan = new Plan(legs, true, leg -> Optional.empty());
+              return Outcome.ok(
+                  new Planned(
+                      job,
+                      plan,
+                      conversation,
+                      promptBound(request, cost.promptUnknown(), legs, body),
+                      need.promptTokens(),
+                      need.maxTokens(),
+                      choices,
+                      cost.promptUnknown(),
+                      cost.answerTokens()));
+            });
+  }
+
+  /** The most tokens of a prompt; where nothing tells how long it is, as many as a model takes. */
+  private static long promptBound(
+      Optional<ChatRequest> request, boolean unknown, List<Leg> legs, byte[] body) {
+    int image =
+        legs.stream()
+            .flatMap(l -> l.endpoint().channels().stream())
+            .mapToInt(c -> c.source().imageTokensMax())
+            .max()
+            .orElse(0);
+    long bound = request.map(r -> (long) PromptBound.of(r, image)).orElse((long) Integer.MAX_VALUE);
+    long context = legs.stream().mapToLong(l -> l.endpoint().contextTokens()).max().orElse(0);
+    return unknown || bound == Integer.MAX_VALUE ? Math.max(context, body.length) : bound;
+  }
+
+  /** Whether an endpoint's server sees the fields of a request that only its dialect has. */
+  private static boolean sees(Leg leg, Dialect dialect) {
+    return leg.endpoint().dialect().filter(d -> d == dialect).isPresent();
+  }
+
+  /** Those who would bill nothing that has no price here; refused where none would. */
+  private static Outcome<List<Leg>> priced(
+      List<Leg> legs, Dialect dialect, Outcome<Costs.Found> costs) {
+    Optional<ApiError> unpriced =
+        costs instanceof Outcome.Refused<Costs.Found> refused
+            ? Optional.of(refused.error())
+            : Optional.empty();
+    boolean keepsLong = costs instanceof Outcome.Ok<Costs.Found> ok && ok.value().keepsLong();
+    List<Leg> priced =
+        legs.stream()
+            .filter(
+                l ->
+                    !sees(l, dialect)
+                        || (unpriced.isEmpty()
+                            && (!keepsLong || l.endpoint().prices().coversLongCache())))
+            .toList();
+    return priced.isEmpty() && !legs.isEmpty()
+        ? Outcome.refused(unpriced.orElseGet(Planner::unpricedCache))
+        : Outcome.ok(priced);
+  }
+
+  private static ApiError unpricedCache() {
+    return ApiError.invalid(
+        "unpriced_parameter",
+        "'cache_control.ttl' is '1h', which is billed at twice the prompt's price, and this"
+            + " gateway's price of writing to a cache does not cover it. Leave 'ttl' out; nothing"
+            + " was charged.",
+        "cache_control.ttl");
   }
 
   /** What bounds what a request can cost: a server of its dialect must not read it otherwise. */
@@ -285,7 +351,12 @@ final class Planner {
 
   /** How many answers a request wants that could not be read: every one of them costs. */
   private static int choices(JsonNode json) {
-    return json.path("n").asInt(json.path("generationConfig").path("candidateCount").asInt(1));
+    JsonNode config =
+        json.path("generationConfig").isMissingNode()
+            ? json.path("generation_config")
+            : json.path("generationConfig");
+    return json.path("n")
+        .asInt(config.path("candidateCount").asInt(config.path("candidate_count").asInt(1)));
   }
 
   private static boolean isStream(Inbound inbound, JsonNode json) {

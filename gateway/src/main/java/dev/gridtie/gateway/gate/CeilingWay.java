@@ -29,7 +29,7 @@ final class CeilingWay {
     try {
       long created = parts.now().getEpochSecond();
       PaymentRecord served = parts.save(verified.giving());
-      giving.startGenerating(ticket, order, served, created);
+      giving.startMetered(ticket, order, served, created);
       if (giving.isUnfit(ticket, served)) {
         return;
       }
@@ -37,8 +37,7 @@ final class CeilingWay {
           () ->
               giving.takeDelivered(ticket, () -> metering.settle(ticket, order, served, created)));
       ticket.open(new Gate.Open(null, Charging.receiptId(served), created, ticket.answer));
-      var end = ticket.answer.awaitEnd();
-      ticket.awaitSettledUp();
+      ticket.awaitServed();
     } finally {
       if (!isOpen(verified.key())) {
         parts.exposure().over(verified.key());

@@ -68,7 +68,7 @@ final class ChannelWay {
     }
     PaymentRecord verified = parts.save(claimed.with(PaymentState.VERIFIED));
     long created = parts.now().getEpochSecond();
-    giving.startGenerating(ticket, order, verified, created);
+    giving.startMetered(ticket, order, verified, created);
     if (giving.isUnfit(ticket, verified)) {
       return;
     }
@@ -89,8 +89,7 @@ final class ChannelWay {
                     channels.charge(
                         ticket, order, served, funded, deposited.get().transaction(), created)));
     ticket.open(new Gate.Open(null, Charging.receiptId(served), created, ticket.answer));
-    var end = ticket.answer.awaitEnd();
-    ticket.awaitSettledUp();
+    ticket.awaitServed();
   }
 
   /** A payment whose channel is filled. */

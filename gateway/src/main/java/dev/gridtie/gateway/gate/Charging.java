@@ -152,11 +152,19 @@ final class Charging {
       String node = ticket.answer.beginning().node();
       if (end instanceof Answer.End.Whole all
           && !all.ending().cancelled()
-          && (ticket.wholeDelivered()
+          && (ticket.isFinishing()
+              || ticket.wholeDelivered()
               || (delivered > 0 && delivered >= all.ending().usage().output()))) {
         String finish = all.ending().finish() == FinishReason.LENGTH ? "length" : "stop";
         Usage counted = all.ending().usage();
         return new Delivered(true, counted, finish, ticket.answer.text(Long.MAX_VALUE), leg, node);
+      }
+      if (end instanceof Answer.End.Whole all
+          && all.ending().cancelled()
+          && !all.ending().usage().isNothing()) {
+        // Its reader left: what a server elsewhere was asked, and what has come of it, is due.
+        Usage spent = all.ending().usage();
+        return new Delivered(false, spent, "cut", ticket.answer.text(delivered), leg, node);
       }
       if (delivered == 0) {
         return new Delivered(false, Usage.NONE, "cut", "", leg, node);
@@ -167,7 +175,7 @@ final class Charging {
             case Answer.End.Broken broken -> broken.failure().usage().input();
           };
       long prompt = input > 0 ? input : uncounted(leg, order);
-      Usage usage = new Usage(prompt, 0, 0, delivered, 0);
+      Usage usage = new Usage(prompt, 0, 0, delivered, 0, !leg.endpoint().isLocal());
       return new Delivered(false, usage, "cut", ticket.answer.text(delivered), leg, node);
     }
 
@@ -183,7 +191,7 @@ final class Charging {
     }
 
     PicoUsd price() {
-      return whole || usage.output() > 0 ? leg.endpoint().prices().cost(usage) : PicoUsd.ZERO;
+      return whole || !usage.isNothing() ? leg.endpoint().prices().cost(usage) : PicoUsd.ZERO;
     }
   }
 
@@ -312,6 +320,9 @@ final class Charging {
     ObjectNode usage = r.putObject("usage");
     usage.put("promptTokens", delivered.usage().input());
     usage.put("completionTokens", delivered.usage().output());
+    if (delivered.usage().estimated()) {
+      usage.put("estimated", true);
+    }
     r.put("finish", delivered.finish());
     ObjectNode price = r.putObject("price");
     price.put("unit", "1e-12 USD");

@@ -31,6 +31,17 @@ final class Giving {
     this.isLive = isLive;
   }
 
+  /**
+   * Begins an answer that is paid by what it comes to. A document is whole or nothing, and so it is
+   * finished; a stream is stopped where its last reader leaves, and paid as far as it came.
+   */
+  void startMetered(Ticket ticket, Order order, PaymentRecord record, long created) {
+    if (!order.job().stream()) {
+      ticket.finishing();
+    }
+    startGenerating(ticket, order, record, created);
+  }
+
   void startGenerating(Ticket ticket, Order order, PaymentRecord record, long created) {
     ticket.generating(
         parts

@@ -6,7 +6,6 @@ import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.base.PicoUsd;
-import dev.gridtie.gateway.answer.Answer;
 import dev.gridtie.gateway.gate.PaymentStore.StoredAnswer;
 import dev.gridtie.gateway.gate.Ticket.Gate;
 import dev.gridtie.ledger.StoreException;
@@ -406,6 +405,7 @@ public final class PaymentDesk implements AutoCloseable {
       return;
     }
     long created = parts.now().getEpochSecond();
+    ticket.finishing();
     giving.startGenerating(ticket, order, verified, created);
     if (giving.isUnfit(ticket, verified)) {
       return;
@@ -495,6 +495,7 @@ public final class PaymentDesk implements AutoCloseable {
         ticket.shut(Refusals.balanceSpent(), null);
         return;
       }
+      ticket.finishing();
       giving.startGenerating(ticket, order, held, created);
       serve(ticket, order, held, created);
     }
@@ -507,8 +508,7 @@ public final class PaymentDesk implements AutoCloseable {
     ticket.open(
         new Gate.Open(
             giving.settledResponse(held), Charging.receiptId(held), created, ticket.answer));
-    Answer.End unused = ticket.answer.awaitEnd();
-    ticket.awaitSettledUp();
+    ticket.awaitServed();
   }
 
   /** Does something with a payment that nobody works on, and keeps others from it meanwhile. */

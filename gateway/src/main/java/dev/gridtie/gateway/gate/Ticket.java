@@ -11,6 +11,7 @@ import dev.gridtie.gateway.relay.Leg;
 import dev.gridtie.gateway.relay.RelaySink;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.x402.wire.SettleResponse;
+import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -22,7 +23,8 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * A payment being worked on, and everybody who waits for its answer. The same payment sent many
  * times at once shares one ticket: one settlement, one answer, one charge. State under the lock:
- * the readers, how far the furthest has come, and whether the account is closed.
+ * the readers, how far the furthest has come, whether the answer is finished when they have left,
+ * and whether the account is closed.
  */
 public final class Ticket {
   final String key;
@@ -41,10 +43,13 @@ public final class Ticket {
   private long deliveredTokens;
   private boolean closed;
   private boolean whole;
+  private boolean finishing;
+  private boolean ended;
   private @Nullable Running generation;
   private final CompletableFuture<Boolean> settled = new CompletableFuture<>();
   private boolean settling;
   private volatile @Nullable Leg servedBy;
+  private volatile @Nullable Leg asked;
   private @Nullable Supplier<Boolean> settleUp;
   private volatile @Nullable Bill bill;
 
@@ -97,14 +102,20 @@ public final class Ticket {
     return fingerprint.equals(otherFingerprint) && signature.equals(otherSignature);
   }
 
-  /** Who gives the answer; empty before its first byte. */
+  /** Who gives the answer, or is to give it; empty before anybody was asked. */
   public Optional<Leg> servedBy() {
-    return Optional.ofNullable(servedBy);
+    Leg by = servedBy;
+    return Optional.ofNullable(by == null ? asked : by);
   }
 
   /** Where the answer is to be said. */
   RelaySink sink() {
     return new RelaySink() {
+      @Override
+      public void asked(Leg leg) {
+        asked = leg;
+      }
+
       @Override
       public void committed(Leg leg) {
         servedBy = leg;
@@ -184,6 +195,41 @@ public final class Ticket {
     gate.complete(new Gate.Shut(error, settlement, correction));
   }
 
+  /**
+   * The answer is to be finished, charged and kept, whoever still waits for it: sent again, the
+   * payment gets it, and it is not asked for again. To be said before it is begun.
+   */
+  void finishing() {
+    locked(() -> finishing = true);
+  }
+
+  boolean isFinishing() {
+    return locked(() -> finishing);
+  }
+
+  /** How long an answer may be worked on in all. */
+  private static final Duration GIVEN_MAX = Duration.ofMinutes(30);
+
+  /** Waits for the answer's end, and until it was settled up. */
+  void awaitServed() throws InterruptedException {
+    Optional<Answer.End> end = answer.awaitEnd(GIVEN_MAX);
+    if (end.isEmpty()) {
+      stopGenerating();
+      end = Optional.of(answer.awaitEnd());
+    }
+    boolean kept = end.get() instanceof Answer.End.Whole all && !all.ending().cancelled();
+    boolean mine =
+        locked(
+            () -> {
+              ended = true;
+              return finishing && (kept || readers == 0);
+            });
+    if (mine) {
+      var unused = finish();
+    }
+    awaitSettledUp();
+  }
+
   /** Whether anybody still waits. */
   boolean hasReaders() {
     return locked(() -> readers > 0);
@@ -197,7 +243,7 @@ public final class Ticket {
         locked(
             () -> {
               generation = newGeneration;
-              return readers == 0;
+              return readers == 0 && !finishing;
             });
     if (unwanted) {
       newGeneration.cancel();
@@ -219,7 +265,7 @@ public final class Ticket {
         locked(
             () -> {
               settleUp = newSettleUp;
-              return readers == 0;
+              return readers == 0 && !finishing;
             });
     if (unwanted) {
       var unused = finish();
@@ -275,7 +321,7 @@ public final class Ticket {
   }
 
   /** Waits until somebody has settled up. */
-  void awaitSettledUp() throws InterruptedException {
+  private void awaitSettledUp() throws InterruptedException {
     try {
       var unused = settled.get();
     } catch (ExecutionException e) {
@@ -285,13 +331,14 @@ public final class Ticket {
 
   /**
    * A reader leaves, having all or not. The last one to leave in the middle stops the generation
-   * and settles up.
+   * and settles up, unless the answer is to be finished.
    */
   public void leave() {
     boolean last =
         locked(
             () -> {
-              boolean inTheMiddle = --readers == 0 && !closed;
+              boolean goesOn = finishing && !ended;
+              boolean inTheMiddle = --readers == 0 && !closed && !goesOn;
               closed |= inTheMiddle; // who comes now must not get the stump
               return inTheMiddle;
             });

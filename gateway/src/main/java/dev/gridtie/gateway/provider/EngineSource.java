@@ -101,7 +101,7 @@ public final class EngineSource implements AnswerSource {
         return new Embeddings.Result.Failed(failure(e.failure()));
       }
     }
-    return new Embeddings.Result.Given(new Embeddings(vectors, tokens));
+    return new Embeddings.Result.Given(new Embeddings(vectors, new Usage(tokens, 0, 0, 0, 0)));
   }
 
   @Override

@@ -6,6 +6,8 @@ import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.Translator;
+import dev.gridtie.wire.chat.Usage;
+import dev.gridtie.wire.openai.OpenAiUsage;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpClient;
 import io.vertx.core.http.HttpMethod;
@@ -132,9 +134,16 @@ final class HttpEmbeddings {
     if (vectors.size() != request.texts().size() || vectors.stream().anyMatch(v -> v.length == 0)) {
       return failed(Failures.malformed());
     }
-    long counted = json.path("usage").path("prompt_tokens").asLong(0);
-    long length = request.texts().stream().mapToLong(String::length).sum();
+    long claimed = OpenAiUsage.read(json.path("usage")).input();
+    boolean credible = claimed > 0 && claimed <= PromptBound.of(request.texts());
     return new Embeddings.Result.Given(
-        new Embeddings(vectors, counted > 0 ? counted : PromptBound.estimateOfText(length)));
+        new Embeddings(
+            vectors, credible ? new Usage(claimed, 0, 0, 0, 0) : estimated(request.texts())));
+  }
+
+  /** What texts probably are, by our own count. */
+  static Usage estimated(List<String> texts) {
+    long tokens = texts.stream().mapToLong(TokenCount::of).sum();
+    return new Usage(Math.max(1, tokens), 0, 0, 0, 0).asEstimated();
   }
 }

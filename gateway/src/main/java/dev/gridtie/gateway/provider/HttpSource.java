@@ -17,6 +17,7 @@ import dev.gridtie.wire.chat.ChatRequest;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.Expressible;
 import dev.gridtie.wire.chat.Translator;
+import dev.gridtie.wire.chat.Usage;
 import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpClient;
@@ -86,6 +87,7 @@ public final class HttpSource implements AnswerSource {
     this.upstream = upstream;
     this.translator = upstream.translator();
     this.payment = payment;
+    TokenCount.warmUp();
   }
 
   @Override
@@ -98,6 +100,16 @@ public final class HttpSource implements AnswerSource {
   @Override
   public Embeddings.Result embed(Embeddings.Request request) throws InterruptedException {
     return new HttpEmbeddings(client, upstream, translator).embed(request);
+  }
+
+  @Override
+  public int imageTokensMax() {
+    return upstream.imageTokensMax();
+  }
+
+  @Override
+  public Usage spentOn(Embeddings.Request request) {
+    return HttpEmbeddings.estimated(request.texts());
   }
 
   @Override
@@ -164,7 +176,7 @@ public final class HttpSource implements AnswerSource {
     if (!upstream.extended() && hasRouting(scan)) {
       return Optional.empty();
     }
-    boolean limit = job.maxTokens() > 0 && scan.maxTokens() == 0;
+    boolean limit = job.maxTokens() > 0 && scan.maxTokens(upstream.dialect()) == 0;
     BodyScan.Splice splice = scan.splice();
     switch (upstream.dialect()) {
       case OPENAI -> {
@@ -204,6 +216,7 @@ public final class HttpSource implements AnswerSource {
     private final Outgoing outgoing;
     private final AnswerSink sink;
     private final AtomicBoolean over = new AtomicBoolean();
+    private final Meter meter;
 
     /** Names the request to whoever pays for it. */
     private final String name;
@@ -211,6 +224,10 @@ public final class HttpSource implements AnswerSource {
     private volatile @Nullable HttpClientRequest request;
     private volatile @Nullable HttpClientResponse response;
     private volatile boolean cancelled;
+
+    /** Whether the request has gone out: from then on the server may bill it. */
+    private volatile boolean asked;
+
     private volatile boolean paused;
     private volatile long watch = -1;
     private volatile long patienceMs = FIRST_BYTE_MS_MAX;
@@ -221,6 +238,7 @@ public final class HttpSource implements AnswerSource {
       this.job = job;
       this.outgoing = outgoing;
       this.sink = sink;
+      this.meter = new Meter(job, upstream.imageTokensMax());
       this.name =
           payment.isEmpty()
               ? ""
@@ -262,6 +280,7 @@ public final class HttpSource implements AnswerSource {
                       Failures.transientFailure(
                           "upstream_cut", "The model's server broke off before it answered.")))
           .onSuccess(answer -> receive(answer, paid.isPresent()));
+      asked = true;
       var unused = r.end(Buffer.buffer(outgoing.body()));
     }
 
@@ -294,6 +313,9 @@ public final class HttpSource implements AnswerSource {
           bytes -> {
             lastHeardNanos = System.nanoTime();
             guarded(() -> pipe.push(bytes));
+            if (pipe.isOver()) { // cut, or broken: what more it says is not wanted
+              cancel();
+            }
           });
       answer.endHandler(
           v -> {
@@ -353,11 +375,11 @@ public final class HttpSource implements AnswerSource {
 
     private Pipe pipe(boolean events) {
       if (!events) {
-        return new WholeBody(translator, job, outgoing.verbatim() && !job.stream(), sink);
+        return new WholeBody(translator, job, outgoing.verbatim() && !job.stream(), meter, sink);
       }
       return outgoing.verbatim()
-          ? new VerbatimStream(upstream.dialect(), outgoing.hideUsage(), sink)
-          : new TranslatedStream(translator, job, sink);
+          ? new VerbatimStream(upstream.dialect(), outgoing.hideUsage(), meter, sink)
+          : new TranslatedStream(translator, job, meter, sink);
     }
 
     private void pay(HttpClientResponse answer) {
@@ -413,6 +435,11 @@ public final class HttpSource implements AnswerSource {
       if (running != null) {
         var unused = running.reset();
       }
+    }
+
+    @Override
+    public Usage spent() {
+      return asked ? meter.spent(Usage.NONE) : Usage.NONE;
     }
 
     @Override

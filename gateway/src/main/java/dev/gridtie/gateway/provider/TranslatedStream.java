@@ -13,6 +13,7 @@ import dev.gridtie.wire.chat.Seals;
 import dev.gridtie.wire.chat.StreamEvent;
 import dev.gridtie.wire.chat.Translator;
 import dev.gridtie.wire.chat.Translator.MalformedStreamException;
+import dev.gridtie.wire.chat.Usage;
 import io.vertx.core.buffer.Buffer;
 import java.util.List;
 
@@ -22,6 +23,7 @@ final class TranslatedStream implements Pipe {
   private static final int ANSWER_MAX = 16 * 1024 * 1024;
 
   private final AnswerSink sink;
+  private final Meter meter;
   private final SseReader sse = new SseReader();
   private final Translator.StreamReader reader;
   private final Translator.StreamWriter writer;
@@ -36,8 +38,9 @@ final class TranslatedStream implements Pipe {
   private long characters;
   private boolean over;
 
-  TranslatedStream(Translator server, Job job, AnswerSink sink) {
+  TranslatedStream(Translator server, Job job, Meter meter, AnswerSink sink) {
     this.sink = sink;
+    this.meter = meter;
     this.reader = server.streamReader();
     this.writer = job.client().streamWriter(job.head().orElseThrow());
   }
@@ -56,6 +59,9 @@ final class TranslatedStream implements Pipe {
       } else {
         flush();
       }
+      if (!over && meter.isOver()) {
+        cut();
+      }
     } catch (SseReader.TooLongException | MalformedStreamException e) {
       fail(Failures.malformed());
     }
@@ -71,7 +77,7 @@ final class TranslatedStream implements Pipe {
   @Override
   public void broken() {
     if (!over) {
-      fail(Failures.cut(collector.usage()));
+      fail(Failures.cut(meter.spent(collector.usage())));
     }
   }
 
@@ -88,19 +94,17 @@ final class TranslatedStream implements Pipe {
       switch (event) {
         case StreamEvent.Failed failed -> {
           flush();
-          fail(Failure.of(Failure.Kind.TRANSIENT, failed.error()).with(collector.usage()));
+          fail(
+              Failure.of(Failure.Kind.TRANSIENT, failed.error())
+                  .with(meter.spent(collector.usage())));
         }
         case StreamEvent.Ended ended -> {
+          Usage usage = meter.checked(collector.usage());
+          if (usage.estimated()) { // the client shall see what it is charged for
+            out.append(writer.write(new StreamEvent.UsageReported(usage)));
+          }
           out.append(writer.write(event));
-          over = true;
-          List<Part> parts = collector.parts();
-          sink.ended(
-              new Ending(
-                  finish,
-                  collector.usage(),
-                  false,
-                  Buffer.buffer(out.toString()),
-                  Seals.worthRemembering(parts) ? parts : List.of()));
+          ended(usage);
         }
         default -> {
           if (event instanceof StreamEvent.Finished) {
@@ -113,6 +117,28 @@ final class TranslatedStream implements Pipe {
         }
       }
     }
+  }
+
+  /** Ends an answer that its server does not end where it was to. */
+  private void cut() {
+    finish = FinishReason.LENGTH;
+    Usage usage = meter.spent(collector.usage());
+    out.append(writer.write(new StreamEvent.Finished(finish, null)));
+    out.append(writer.write(new StreamEvent.UsageReported(usage)));
+    out.append(writer.write(new StreamEvent.Ended()));
+    ended(usage);
+  }
+
+  private void ended(Usage usage) {
+    over = true;
+    List<Part> parts = collector.parts();
+    sink.ended(
+        new Ending(
+            finish,
+            usage,
+            false,
+            Buffer.buffer(out.toString()),
+            Seals.worthRemembering(parts) ? parts : List.of()));
   }
 
   private void measure(StreamEvent event) {
@@ -132,6 +158,7 @@ final class TranslatedStream implements Pipe {
 
   private void said(String piece) {
     speaking = true;
+    meter.said(piece);
     characters += piece.length();
   }
 

@@ -12,6 +12,7 @@ import dev.gridtie.wire.chat.Usage;
 import dev.gridtie.wire.gemini.GeminiUsage;
 import dev.gridtie.wire.openai.OpenAiUsage;
 import dev.gridtie.wire.responses.ResponsesUsage;
+import io.vertx.core.buffer.Buffer;
 import java.util.Arrays;
 import java.util.Optional;
 import tools.jackson.databind.JsonNode;
@@ -31,7 +32,14 @@ final class UsageTap {
   private static final byte[] ERROR = ascii("\"error\"");
   private static final byte[] TYPED_ERROR = ascii("error");
 
+  private static final byte[] BLOCK_START = ascii("content_block_start");
+  private static final byte[] BLOCK_STOP = ascii("content_block_stop");
+
   private final Dialect dialect;
+  private final Meter meter;
+  private final AnswerScan scan;
+  private final StringBuilder words = new StringBuilder();
+  private final EarlyEnd earlyEnd;
   private Usage usage = Usage.NONE;
   private FinishReason finish = FinishReason.STOP;
   private boolean finished;
@@ -53,8 +61,11 @@ final class UsageTap {
     ERROR
   }
 
-  UsageTap(Dialect dialect) {
+  UsageTap(Dialect dialect, Meter meter) {
     this.dialect = dialect;
+    this.meter = meter;
+    this.scan = AnswerScan.ofStream(dialect);
+    this.earlyEnd = new EarlyEnd(dialect);
   }
 
   private static byte[] ascii(String text) {
@@ -72,12 +83,27 @@ final class UsageTap {
       return Line.PASS;
     }
     events++;
-    return data(bytes, skipBlanks(bytes, from + DATA.length, end), end);
+    int data = skipBlanks(bytes, from + DATA.length, end);
+    scan.read(bytes, data, end, words);
+    meter.said(words);
+    earlyEnd.heard(bytes, data, end, words);
+    words.setLength(0);
+    return data(bytes, data, end);
+  }
+
+  /** How the stream ends where it is cut at its limit, in its own dialect. */
+  Buffer closing(Usage spent, boolean withUsage) {
+    return Buffer.buffer(earlyEnd.write(spent, withUsage));
   }
 
   /** Anthropic and OpenAI's responses name their events: that alone tells which matter. */
   private void event(byte[] bytes, int from, int to) {
     namedEvent = true;
+    if (startsWith(bytes, from, to, BLOCK_START)) {
+      earlyEnd.blockBegan();
+    } else if (startsWith(bytes, from, to, BLOCK_STOP)) {
+      earlyEnd.blockEnded();
+    }
     interesting =
         startsWith(bytes, from, to, ascii("message_"))
             || startsWith(bytes, from, to, ascii("response.completed"))

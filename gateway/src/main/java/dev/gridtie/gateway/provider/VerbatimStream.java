@@ -6,6 +6,7 @@ import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Piece;
 import dev.gridtie.wire.SseReader;
 import dev.gridtie.wire.chat.Dialect;
+import dev.gridtie.wire.chat.FinishReason;
 import dev.gridtie.wire.chat.Usage;
 import io.vertx.core.buffer.Buffer;
 import java.util.List;
@@ -17,6 +18,7 @@ import java.util.List;
 final class VerbatimStream implements Pipe {
   private final UsageTap tap;
   private final boolean hideUsage;
+  private final Meter meter;
   private final AnswerSink sink;
   private final Buffer tail = Buffer.buffer();
   private byte[] rest = new byte[0];
@@ -26,9 +28,10 @@ final class VerbatimStream implements Pipe {
   /**
    * @param hideUsage whether the usage was asked for by us alone
    */
-  VerbatimStream(Dialect dialect, boolean hideUsage, AnswerSink sink) {
-    this.tap = new UsageTap(dialect);
+  VerbatimStream(Dialect dialect, boolean hideUsage, Meter meter, AnswerSink sink) {
+    this.tap = new UsageTap(dialect, meter);
     this.hideUsage = hideUsage;
+    this.meter = meter;
     this.sink = sink;
   }
 
@@ -55,8 +58,7 @@ final class VerbatimStream implements Pipe {
       }
       if (line == UsageTap.Line.ERROR) {
         emit(out);
-        fail(
-            Failure.of(Failure.Kind.TRANSIENT, tap.error().orElseThrow()).with(tap.seen().usage()));
+        fail(Failure.of(Failure.Kind.TRANSIENT, tap.error().orElseThrow()).with(spent()));
         return;
       }
       from = i + 1;
@@ -71,6 +73,16 @@ final class VerbatimStream implements Pipe {
     } else {
       emit(append(out, bytes, passed, from));
     }
+    if (meter.isOver()) {
+      over = true;
+      Usage usage = spent();
+      sink.ended(
+          new Ending(FinishReason.LENGTH, usage, false, tap.closing(usage, !hideUsage), List.of()));
+    }
+  }
+
+  private Usage spent() {
+    return meter.spent(tap.seen().usage());
   }
 
   private byte[] joined(Buffer buffer) {
@@ -110,11 +122,11 @@ final class VerbatimStream implements Pipe {
     }
     UsageTap.Seen seen = tap.seen();
     if (!tap.isWhole()) {
-      fail(Failures.cut(seen.usage()));
+      fail(Failures.cut(spent()));
       return;
     }
     over = true;
-    sink.ended(new Ending(seen.finish(), seen.usage(), false, tail, List.of()));
+    sink.ended(new Ending(seen.finish(), meter.checked(seen.usage()), false, tail, List.of()));
   }
 
   @Override
@@ -125,8 +137,7 @@ final class VerbatimStream implements Pipe {
     if (tap.isWhole()) { // the server closed without ceremony, and nothing is missing
       end();
     } else {
-      Usage usage = tap.seen().usage();
-      fail(Failures.cut(usage));
+      fail(Failures.cut(spent()));
     }
   }
 

@@ -13,6 +13,7 @@ import dev.gridtie.wire.chat.FinishReason;
 import dev.gridtie.wire.chat.Part;
 import dev.gridtie.wire.chat.Seals;
 import dev.gridtie.wire.chat.Translator;
+import dev.gridtie.wire.chat.Usage;
 import io.vertx.core.buffer.Buffer;
 import java.util.List;
 import tools.jackson.databind.JsonNode;
@@ -25,14 +26,16 @@ final class WholeBody implements Pipe {
   private final Translator server;
   private final Job job;
   private final boolean verbatim;
+  private final Meter meter;
   private final AnswerSink sink;
   private final Buffer body = Buffer.buffer();
   private boolean over;
 
-  WholeBody(Translator server, Job job, boolean verbatim, AnswerSink sink) {
+  WholeBody(Translator server, Job job, boolean verbatim, Meter meter, AnswerSink sink) {
     this.server = server;
     this.job = job;
     this.verbatim = verbatim;
+    this.meter = meter;
     this.sink = sink;
   }
 
@@ -54,24 +57,30 @@ final class WholeBody implements Pipe {
       return;
     }
     try {
-      JsonNode json = Json.parse(body.getBytes());
+      byte[] bytes = body.getBytes();
+      JsonNode json = Json.parse(bytes);
+      StringBuilder said = new StringBuilder();
+      AnswerScan.ofWhole(server.dialect()).read(bytes, 0, bytes.length, said);
+      meter.said(said);
       if (verbatim) {
         over = true;
         UsageTap.Seen seen = UsageTap.whole(server.dialect(), json);
-        sink.piece(new Piece(body, null, seen.usage().output()));
-        sink.ended(new Ending(seen.finish(), seen.usage(), false, Buffer.buffer(), List.of()));
+        Usage usage = meter.checked(seen.usage());
+        sink.piece(new Piece(body, null, usage.output()));
+        sink.ended(new Ending(seen.finish(), usage, false, Buffer.buffer(), List.of()));
         return;
       }
       switch (server.readAnswer(json)) {
         case Outcome.Refused<ChatAnswer> refused -> fail(Failures.malformed());
-        case Outcome.Ok<ChatAnswer> ok -> give(ok.value());
+        case Outcome.Ok<ChatAnswer> ok -> give(ok.value(), meter.checked(ok.value().usage()));
       }
     } catch (Json.MalformedJsonException e) {
       fail(Failures.malformed());
     }
   }
 
-  private void give(ChatAnswer answer) {
+  private void give(ChatAnswer claimed, Usage usage) {
+    ChatAnswer answer = claimed.withUsage(usage);
     if (answer.finish() == FinishReason.ERROR && answer.parts().isEmpty()) {
       fail(
           Failures.transientFailure("upstream_failed", "The model's server could not answer.")

@@ -104,6 +104,7 @@ public final class Relay {
     void next(Optional<Stop> again) {
       Attempt attempt = null;
       Failure failure = null;
+      boolean hedging = false;
       synchronized (this) {
         if (over || winner != null) {
           return;
@@ -112,6 +113,7 @@ public final class Relay {
         if (stop != null) {
           attempts++;
           attempt = new Attempt(this, stop);
+          hedging = !open.isEmpty();
           open.add(attempt);
         } else if (open.isEmpty()) {
           over = true;
@@ -119,6 +121,9 @@ public final class Relay {
         }
       }
       if (attempt != null) {
+        if (!hedging) {
+          sink.asked(attempt.stop.leg());
+        }
         attempt.begin();
       } else if (failure != null) {
         sink.failed(failure);
@@ -154,7 +159,8 @@ public final class Relay {
           ApiError.of(
               ApiError.Kind.UNAVAILABLE,
               "endpoints_unavailable",
-              "All servers of this model have failed lately and are left alone for a moment. Try again soon."));
+              "All servers of this model have failed lately and are left alone for a moment. Try"
+                  + " again soon."));
     }
 
     /** This attempt has something to say: whether it is the one to say it. */
@@ -249,8 +255,24 @@ public final class Relay {
       return plan.hedge() && plan.legs().size() > 1;
     }
 
+    /** Of several that are asked at once, the first; the others are the operator's cost. */
+    @Override
+    public Usage spent() {
+      List<Attempt> asked;
+      synchronized (this) {
+        asked = winner == null ? List.copyOf(open) : List.of(winner);
+      }
+      return asked.stream()
+          .filter(a -> !a.stop.endpoint().isLocal())
+          .map(a -> a.running().spent())
+          .filter(u -> !u.isNothing())
+          .findFirst()
+          .orElse(Usage.NONE);
+    }
+
     @Override
     public void cancel() {
+      Usage spent = spent();
       List<Attempt> running;
       synchronized (this) {
         if (over) {
@@ -264,7 +286,7 @@ public final class Relay {
         open.clear();
       }
       running.forEach(Attempt::giveUp);
-      sink.ended(new Ending(FinishReason.STOP, Usage.NONE, true, Buffer.buffer(), List.of()));
+      sink.ended(new Ending(FinishReason.STOP, spent, true, Buffer.buffer(), List.of()));
     }
 
     /** The answer has come to its end, good or bad; whether it was still wanted. */

@@ -123,6 +123,9 @@ public final class AccessLog implements Watch, AutoCloseable {
     json.put("input", seen.usage().input());
     json.put("cached", seen.usage().cacheRead());
     json.put("output", seen.usage().output());
+    if (seen.usage().estimated()) {
+      json.put("estimated", true);
+    }
     json.put("usd", seen.cost().dollars());
     json.put("first_byte_ms", seen.firstByteMs());
     json.put("total_ms", seen.totalMs());

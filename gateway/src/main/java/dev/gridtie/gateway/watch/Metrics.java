@@ -32,6 +32,7 @@ public final class Metrics implements Watch {
       Counter cached,
       Counter output,
       Counter dollars,
+      Counter estimated,
       Timer firstByte,
       Timer total) {}
 
@@ -48,6 +49,7 @@ public final class Metrics implements Watch {
     m.cached().increment(seen.usage().cacheRead());
     m.output().increment(seen.usage().output());
     m.dollars().increment(seen.cost().pico().doubleValue() * PICO);
+    m.estimated().increment(seen.usage().estimated() ? 1 : 0);
     m.firstByte().record(Duration.ofMillis(seen.firstByteMs()));
     m.total().record(Duration.ofMillis(seen.totalMs()));
   }
@@ -74,6 +76,7 @@ public final class Metrics implements Watch {
         registry.counter("gridtie.tokens.cached", labels),
         registry.counter("gridtie.tokens.output", labels),
         registry.counter("gridtie.charged.usd", labels),
+        registry.counter("gridtie.usage.estimated", labels),
         Timer.builder("gridtie.first.byte")
             .tags(labels)
             .publishPercentileHistogram(false)

@@ -24,6 +24,11 @@ public record ChatAnswer(
     parts = List.copyOf(parts);
   }
 
+  /** The same answer, its tokens counted otherwise. */
+  public ChatAnswer withUsage(Usage newUsage) {
+    return new ChatAnswer(id, model, created, parts, finish, stopSequence, newUsage);
+  }
+
   /** The reason an agent may rely on: where tools are called, that is why it ended. */
   public static FinishReason reconcile(FinishReason said, List<Part> parts) {
     boolean calls = parts.stream().anyMatch(Part.ToolCall.class::isInstance);

@@ -1,6 +1,7 @@
 package dev.gridtie.wire.gemini;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.wire.Costs;
 import dev.gridtie.wire.Fields;
 import dev.gridtie.wire.Fields.RefusedException;
 import dev.gridtie.wire.chat.ChatRequest;
@@ -17,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /** Reads {@code POST …:generateContent} and {@code …:streamGenerateContent}. */
@@ -28,10 +30,10 @@ final class GeminiRequestReader {
   private GeminiRequestReader() {}
 
   static ChatRequest read(JsonNode json, Call call) throws RefusedException {
-    Fields in = Fields.root(json);
+    Fields in = Fields.root(json.isObject() ? Costs.camel(json, "") : json);
     GeminiParts parts = new GeminiParts("call_");
     List<Message> messages = new ArrayList<>();
-    Fields system = in.object(in.first("systemInstruction", "system_instruction"));
+    Fields system = in.object("systemInstruction");
     if (system != null) {
       messages.add(new Message(Message.Role.SYSTEM, parts.read(system)));
     }
@@ -54,7 +56,7 @@ final class GeminiRequestReader {
       tool.refuseRest(
           java.util.Set.of(), key -> "is a vendor's own tool, which does not cross to others.");
     }
-    Fields config = in.object(in.first("generationConfig", "generation_config"));
+    Fields config = camel(in, "generationConfig");
     Map<String, JsonNode> others = new LinkedHashMap<>();
     Sampling sampling = Sampling.UNSAID;
     OutputFormat format = new OutputFormat.Plain();
@@ -66,7 +68,7 @@ final class GeminiRequestReader {
       modalities(config);
       config.rest().forEach((key, value) -> others.put("generationConfig." + key, value));
     }
-    Fields toolConfig = in.object(in.first("toolConfig", "tool_config"));
+    Fields toolConfig = in.object("toolConfig");
     ToolChoice choice = toolConfig == null ? new ToolChoice.Auto() : toolChoice(toolConfig);
     if (!call.model().isEmpty()) {
       JsonNode unused = in.raw("model"); // the URL names it
@@ -87,6 +89,14 @@ final class GeminiRequestReader {
         true,
         Dialect.GEMINI,
         others);
+  }
+
+  /** An object whose fields may be in snake case too. */
+  private static @Nullable Fields camel(Fields in, String key) throws RefusedException {
+    JsonNode json = in.rawOrNull(key);
+    return json == null
+        ? null
+        : Fields.of(json.isObject() ? Costs.camel(json, in.path(key)) : json, in.path(key));
   }
 
   private static void modalities(Fields config) throws RefusedException {
@@ -158,7 +168,7 @@ final class GeminiRequestReader {
   }
 
   private static Thinking thinking(Fields in) throws RefusedException {
-    Fields config = in.object("thinkingConfig");
+    Fields config = camel(in, "thinkingConfig");
     if (config == null) {
       return Thinking.UNSAID;
     }

@@ -1,6 +1,7 @@
 package dev.gridtie.wire.openai;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.wire.Costs;
 import dev.gridtie.wire.Fields;
 import dev.gridtie.wire.Fields.RefusedException;
 import dev.gridtie.wire.chat.ChatRequest;
@@ -73,6 +74,9 @@ final class OpenAiRequestReader {
   private static Sampling sampling(Fields in) throws RefusedException {
     Integer maxTokens = in.whole("max_completion_tokens", 1);
     Integer legacy = in.whole("max_tokens", 1);
+    if (maxTokens != null && legacy != null && !maxTokens.equals(legacy)) {
+      throw Costs.differ();
+    }
     Double topP = in.number("top_p", 0, 1);
     Integer choices = in.whole("n", 1);
     Boolean logprobs = in.flag("logprobs");

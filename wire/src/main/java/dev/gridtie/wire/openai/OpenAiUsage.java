@@ -10,6 +10,9 @@ import tools.jackson.databind.node.ObjectNode;
  * Chat completions' usage: the prompt includes what was cached, the completion what was thought.
  */
 public final class OpenAiUsage {
+  /** More tokens than any answer has: what claims more is not believed so far. */
+  private static final long COUNT_MAX = 1_000_000_000_000L;
+
   private OpenAiUsage() {}
 
   /** Reads {@code usage}; what is missing or absurd counts as zero. */
@@ -26,7 +29,7 @@ public final class OpenAiUsage {
   /** A count of tokens as any vendor writes it. */
   public static long count(JsonNode json, String key) {
     JsonNode value = json.path(key);
-    return value.isNumber() ? Math.max(0, value.asLong(0)) : 0;
+    return value.isNumber() ? Math.clamp((long) value.asDouble(0), 0, COUNT_MAX) : 0;
   }
 
   static ObjectNode write(Usage usage, UsageNote note) {
