@@ -49,6 +49,7 @@ function simulate(transaction, verifySignatures) {
 
 const methods = {
   getHealth: () => "ok",
+  getGenesisHash: () => "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG", // devnet's, as which the tests configure it
   getLatestBlockhash: () => value({ blockhash: svm.latestBlockhash(), lastValidBlockHeight: height + BLOCKS_VALID }),
   getBlockHeight: () => height,
   getBalance: ([address]) => value(Number(svm.getBalance(address) ?? 0n)),

@@ -1,11 +1,15 @@
 package dev.gridtie.app;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.base.ready.Check;
+import dev.gridtie.base.ready.Finding;
+import dev.gridtie.gateway.gate.CoinClearance;
 import dev.gridtie.gateway.gate.Offers.Channeled;
 import dev.gridtie.gateway.gate.Offers.Offer;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.EvmChecks;
 import dev.gridtie.x402.evm.EvmFacilitator;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.EvmKey;
@@ -36,8 +40,11 @@ import java.net.URI;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import tools.jackson.databind.JsonNode;
 
 /** What pays on one EVM chain: its JSON-RPC, the keys that pay its gas, the schemes. */
@@ -51,6 +58,7 @@ final class EvmWiring implements ChainWiring {
   private final SenderPool senders;
   private final List<Kind> kinds;
   private final BatchFacilitator batch;
+  private final InstantSource clock;
 
   /** Whose key alone can settle a ceiling. */
   private final EvmAddress uptoBy;
@@ -63,6 +71,7 @@ final class EvmWiring implements ChainWiring {
   EvmWiring(GatewayConfig.Chain config, Home home, InstantSource clock, GasWatcher gas)
       throws IOException {
     this.config = config;
+    this.clock = clock;
     this.chain =
         new JsonRpcChain(URI.create(config.rpc()), Duration.ofSeconds(config.rpcTimeoutSeconds()));
     this.chainId =
@@ -172,28 +181,141 @@ final class EvmWiring implements ChainWiring {
   }
 
   @Override
-  public boolean isWell() {
-    try {
-      return chain.chainId() == chainId;
-    } catch (UnreachableException | EvmChain.RefusedException e) {
-      return false;
+  public List<Check> checks() {
+    String network = config.network();
+    List<Check> checks = new ArrayList<>();
+    checks.add(
+        new Check(
+            "chain " + network,
+            "that the configured chain answers and goes on",
+            () -> ChainWiring.reached(() -> EvmChecks.chain(chain, chainId, clock))));
+    checks.add(
+        new Check(
+            "gas " + network,
+            "that the keys that bring payments to the chain can pay its gas",
+            () ->
+                config.facilitator() != null
+                    ? new Finding.NotApplicable("another's facilitator pays")
+                    : ChainWiring.reached(
+                        () -> EvmChecks.gas(chain, senders.addresses(), senders.feeCap()))));
+    if (config.facilitator() != null) {
+      checks.add(facilitatorCheck(network, config.facilitator(), config));
+    }
+    return checks;
+  }
+
+  private static Check facilitatorCheck(
+      String network, String url, GatewayConfig.Chain chainConfig) {
+    return new Check(
+        "facilitator " + network,
+        "that the configured facilitator answers and settles what is offered",
+        () -> {
+          JsonNode said;
+          try {
+            said =
+                RemoteFacilitator.supported(
+                    URI.create(url), Duration.ofSeconds(chainConfig.rpcTimeoutSeconds()));
+          } catch (UnreachableException e) {
+            return new Finding.Failed(
+                "the facilitator does not answer",
+                String.valueOf(e.getMessage()),
+                "see chain.facilitator; without it the gateway settles by its own keys");
+          }
+          for (String scheme : chainConfig.schemes()) {
+            String onTheWire = scheme.replace("-permit2", "");
+            boolean supported = false;
+            for (JsonNode kind : said.path("kinds")) {
+              supported |=
+                  onTheWire.equals(Json.text(kind, "scheme"))
+                      && network.equals(Json.text(kind, "network"));
+            }
+            if (!supported) {
+              return Finding.failed(
+                  "the facilitator does not settle " + onTheWire + " on " + network,
+                  "leave " + scheme + " out of chain.schemes, or name another facilitator");
+            }
+          }
+          return Finding.ok();
+        });
+  }
+
+  @Override
+  public List<Check> coinChecks(GatewayConfig.Chain coin, String payTo) {
+    return List.of();
+  }
+
+  @Override
+  public CoinClearance.Facts facts(GatewayConfig.Chain coin) throws IOException {
+    EvmToken token = token(coin);
+    Map<String, EvmAddress> contracts = new LinkedHashMap<>();
+    for (String scheme : coin.schemes()) {
+      contracts.putAll(contractsOf(scheme));
+    }
+    boolean signed = coin.schemes().stream().anyMatch(s -> SIGNED.contains(s));
+    return () -> EvmChecks.coin(chain, token, contracts, signed);
+  }
+
+  /** Schemes whose payers sign for the coin itself, by EIP-3009. */
+  private static final Set<String> SIGNED = Set.of("exact", "batch-settlement");
+
+  /** The contracts that a scheme settles by, by what they are for. */
+  private static Map<String, EvmAddress> contractsOf(String scheme) {
+    return switch (scheme) {
+      case "exact-permit2" ->
+          Map.of("Permit2", Permit2Types.PERMIT2, "exact's proxy", Permit2Types.EXACT_PROXY);
+      case "upto" ->
+          Map.of("Permit2", Permit2Types.PERMIT2, "upto's proxy", Permit2Types.UPTO_PROXY);
+      case "batch-settlement" ->
+          Map.of("channels", BatchTypes.BATCH, "deposits", BatchTypes.ERC3009_COLLECTOR);
+      case "batch-settlement-permit2" ->
+          Map.of(
+              "Permit2",
+              Permit2Types.PERMIT2,
+              "channels",
+              BatchTypes.BATCH,
+              "deposits by Permit2",
+              BatchTypes.PERMIT2_COLLECTOR);
+      default -> Map.of();
+    };
+  }
+
+  private static EvmToken token(GatewayConfig.Chain coin) throws IOException {
+    if (coin.tokenName() == null || coin.tokenVersion() == null) {
+      throw new IOException(
+          "chain.tokenName and chain.tokenVersion are missing for " + coin.token());
+    }
+    return new EvmToken(
+        coin.network(),
+        address("chain.token", coin.token()),
+        coin.decimals(),
+        coin.tokenName(),
+        coin.tokenVersion());
+  }
+
+  /** What is sent to these is lost. */
+  private static void requireReceiver(EvmAddress payTo, EvmToken token) throws IOException {
+    boolean contract =
+        List.of(
+                token.address(),
+                Permit2Types.PERMIT2,
+                Permit2Types.EXACT_PROXY,
+                Permit2Types.UPTO_PROXY,
+                BatchTypes.BATCH)
+            .contains(payTo);
+    if (contract || payTo.lower().matches("0x0{40}")) {
+      throw new IOException(
+          "payTo is "
+              + payTo
+              + (contract ? ", a coin's or a scheme's contract" : "")
+              + ": what is paid there is lost; name an address whose key you have");
     }
   }
 
   @Override
   public List<Offer> offers(GatewayConfig.Chain coin, String receiver) throws IOException {
     EvmAddress payTo = address("payTo", receiver);
-    if (coin.tokenName() == null || coin.tokenVersion() == null) {
-      throw new IOException(
-          "chain.tokenName and chain.tokenVersion are missing for " + coin.token());
-    }
-    EvmToken token =
-        new EvmToken(
-            coin.network(),
-            address("chain.token", coin.token()),
-            coin.decimals(),
-            coin.tokenName(),
-            coin.tokenVersion());
+    EvmToken token = token(coin);
+    requireReceiver(payTo, token);
     String asset = coin.network() + ":" + token.address().lower();
     Till till = new Till(asset, payTo.lower());
     List<Offer> offers = new ArrayList<>();

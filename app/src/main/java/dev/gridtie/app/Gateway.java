@@ -6,6 +6,7 @@ import dev.gridtie.base.Secret;
 import dev.gridtie.base.ready.Check;
 import dev.gridtie.base.ready.Finding;
 import dev.gridtie.base.ready.Readiness;
+import dev.gridtie.base.ready.Report;
 import dev.gridtie.gateway.account.KeyBook;
 import dev.gridtie.gateway.account.KeyStore;
 import dev.gridtie.gateway.account.Purse;
@@ -26,6 +27,7 @@ import dev.gridtie.gateway.edge.AdminServer;
 import dev.gridtie.gateway.edge.EdgeServer;
 import dev.gridtie.gateway.edge.GridDesk;
 import dev.gridtie.gateway.edge.Services;
+import dev.gridtie.gateway.gate.CoinClearance;
 import dev.gridtie.gateway.gate.DeskParts;
 import dev.gridtie.gateway.gate.Exposure;
 import dev.gridtie.gateway.gate.Offers;
@@ -103,6 +105,8 @@ final class Gateway implements AutoCloseable {
   private int port;
   private Optional<URI> adminUrl = Optional.empty();
   private List<String> gasPayers = List.of();
+  private final Readiness readiness = new Readiness(System::nanoTime);
+  private final List<CoinClearance> coins = new ArrayList<>();
 
   private Gateway() {}
 
@@ -112,7 +116,16 @@ final class Gateway implements AutoCloseable {
    * @throws IOException saying what is missing or taken
    */
   static Gateway start(GatewayConfig config, Home home, Install install) throws IOException {
-    return start(config, home, install, install.root());
+    return start(config, home, install, install.root(), false);
+  }
+
+  /**
+   * Starts a gateway whose local chain starts at the same time: its coins are not asked for yet.
+   * Call {@link #awaitReady} once the chain is there.
+   */
+  static Gateway startBesideItsChain(GatewayConfig config, Home home, Install install)
+      throws IOException {
+    return start(config, home, install, install.root(), true);
   }
 
   /**
@@ -120,9 +133,15 @@ final class Gateway implements AutoCloseable {
    */
   static Gateway start(GatewayConfig config, Home home, Install install, Path beside)
       throws IOException {
+    return start(config, home, install, beside, false);
+  }
+
+  private static Gateway start(
+      GatewayConfig config, Home home, Install install, Path beside, boolean chainLater)
+      throws IOException {
     Gateway gateway = new Gateway();
     try {
-      gateway.wire(config, home, install, beside);
+      gateway.wire(config, home, install, beside, chainLater);
       return gateway;
     } catch (IOException | RuntimeException e) {
       gateway.close();
@@ -135,7 +154,8 @@ final class Gateway implements AutoCloseable {
     return part;
   }
 
-  private void wire(GatewayConfig config, Home home, Install install, Path beside)
+  private void wire(
+      GatewayConfig config, Home home, Install install, Path beside, boolean chainLater)
       throws IOException {
     home.create();
     Database database = opened(Database.open(home.ledger(), List.of(GatewayTables.MIGRATIONS)));
@@ -143,9 +163,17 @@ final class Gateway implements AutoCloseable {
         ChainWiring.all(config.allChains(), home, CLOCK, network -> gasInto(database, network));
     List<Offers.Offer> offered = new ArrayList<>();
     for (GatewayConfig.Chain coin : config.allChains()) {
-      String payTo = coin.payTo() == null ? config.payTo() : coin.payTo();
-      offered.addAll(Objects.requireNonNull(chains.get(coin.network())).offers(coin, payTo));
+      ChainWiring chain = Objects.requireNonNull(chains.get(coin.network()));
+      CoinClearance clearance = new CoinClearance(coinName(coin, coins), chain.facts(coin));
+      coins.add(opened(clearance));
+      for (Offers.Offer offer : chain.offers(coin, config.receiver(coin))) {
+        offered.add(offer.onlyWhile(clearance::isCleared));
+      }
     }
+    if (!chainLater) {
+      confirmCoins();
+    }
+    coins.forEach(CoinClearance::start);
     Offers offers = new Offers(offered);
     Facilitator facilitator =
         new Facilitator(chains.values().stream().flatMap(w -> w.kinds().stream()).toList());
@@ -211,6 +239,7 @@ final class Gateway implements AutoCloseable {
                           CLOCK))
                   .desk());
     }
+    check(config, home, database, chains, own, catalog);
     Metrics metrics = new Metrics(catalog);
     Watch watch = watch(config, home, metrics);
     GatewayConfig.Limits l = config.limitsOrDefault();
@@ -242,7 +271,6 @@ final class Gateway implements AutoCloseable {
             Duration.ofSeconds(l.bodySeconds()),
             l.concurrent(),
             Duration.ofSeconds(120));
-    Readiness readiness = readiness(chains, own);
     EdgeServer edge =
         opened(new EdgeServer(vertx, services, limits, config.allowedOrigins(), readiness));
     Optional<AdminSettings> admin =
@@ -294,6 +322,13 @@ final class Gateway implements AutoCloseable {
         System.err.println("gridtie: gas of " + transaction + " could not be booked: " + fee);
       }
     };
+  }
+
+  /** Names a coin: with a number where the same stands several times, with other schemes. */
+  static String coinName(GatewayConfig.Chain coin, List<CoinClearance> others) {
+    String name = coin.network() + ":" + coin.token();
+    long before = others.stream().filter(c -> c.coin().split(" ", 2)[0].equals(name)).count();
+    return before == 0 ? name : name + " #" + (before + 1);
   }
 
   /** Everything that looks on. */
@@ -355,37 +390,89 @@ final class Gateway implements AutoCloseable {
   }
 
   /** What must hold for a paid request to succeed. */
-  private static Readiness readiness(Map<String, ChainWiring> chains, List<Model> models) {
-    Readiness readiness = new Readiness(System::nanoTime);
-    for (Model model : models) {
-      readiness.add(
-          new Check(
-              "engine " + model.id(),
-              "that an engine of this model answers",
-              () ->
-                  model.endpoints().stream().anyMatch(Endpoint::isReady)
-                      ? Finding.ok()
-                      : Finding.failed(
-                          "the engine does not run",
-                          "see logs/engine.log in the home; it is started again by itself")));
+  private void check(
+      GatewayConfig config,
+      Home home,
+      Database database,
+      Map<String, ChainWiring> chains,
+      List<Model> own,
+      Catalog catalog)
+      throws IOException {
+    readiness.addAll(StoreChecks.all(database, CLOCK));
+    readiness.addAll(HomeChecks.all(home));
+    chains.values().forEach(chain -> readiness.addAll(chain.checks()));
+    for (CoinClearance coin : coins) {
+      readiness.add(coin.check());
     }
-    chains.forEach(
-        (network, chain) ->
-            readiness.add(
-                new Check(
-                    "chain " + network,
-                    "that the configured chain answers",
-                    () ->
-                        chain.isWell()
-                            ? Finding.ok()
-                            : Finding.failed(
-                                "the chain does not answer, or is another one",
-                                "see chain.rpc and chain.network in the configuration"))));
+    for (GatewayConfig.Chain coin : config.allChains()) {
+      for (Check check :
+          Objects.requireNonNull(chains.get(coin.network()))
+              .coinChecks(coin, config.receiver(coin))) {
+        readiness.add(check);
+      }
+    }
+    readiness.addAll(ModelChecks.all(own, catalog));
+  }
+
+  /**
+   * Asks the chains whether the coins are what is configured. Where a chain says nothing within
+   * {@link #COINS_PATIENCE}, payments in its coins wait until it does.
+   *
+   * @throws IOException where a chain contradicts: with wrong decimals every price would be wrong
+   */
+  private void confirmCoins() throws IOException {
+    CoinClearance.askAll(coins, COINS_PATIENCE);
+    for (CoinClearance coin : coins) {
+      Optional<Finding.Failed> wrong = coin.contradiction();
+      if (wrong.isPresent()) {
+        throw new IOException(
+            coin.coin()
+                + ": "
+                + Doctor.sentence(wrong.get())
+                + ". No payment is taken in a coin that is not what its configuration says");
+      }
+    }
+  }
+
+  /** What is tested of this gateway. */
+  Readiness readiness() {
     return readiness;
   }
 
+  /**
+   * Waits until a paid request would succeed.
+   *
+   * @throws IOException naming what hinders it still
+   */
+  void awaitReady(Duration patience) throws IOException {
+    long end = System.nanoTime() + patience.toNanos();
+    while (true) {
+      for (CoinClearance coin : coins) {
+        if (!coin.isCleared()) {
+          Finding unused = coin.ask();
+        }
+      }
+      Report report = readiness.now();
+      if (report.isReady()) {
+        return;
+      }
+      if (System.nanoTime() > end) {
+        throw new IOException("not ready: " + String.join("; ", Doctor.failures(report)));
+      }
+      try {
+        Thread.sleep(50);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IOException("interrupted");
+      }
+    }
+  }
+
+  /** For how long the start waits for what chains say of their coins. */
+  private static final Duration COINS_PATIENCE = Duration.ofSeconds(5);
+
   /** Other gateways are paid from a wallet of this home, within limits, and remembered on disk. */
-  private static CatalogBuilder.Payers payers(GatewayConfig config, Home home) {
+  static CatalogBuilder.Payers payers(GatewayConfig config, Home home) {
     return (perRequest, perDay) -> {
       SpendingCaps caps =
           new SpendingCaps(

@@ -1,7 +1,11 @@
 package dev.gridtie.app;
 
+import dev.gridtie.base.ready.Check;
+import dev.gridtie.base.ready.Report;
 import java.net.URI;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -27,8 +31,22 @@ final class GatewayCommand implements Callable<Integer> {
       description = "YAML; see docs/gateway.md.")
   private Path config = Path.of("");
 
+  @Option(
+      names = "--check",
+      description =
+          "Only test what it needs: configuration, port, files, chains, coins, gas, ledger. Status 0 where nothing fails, else 1.")
+  private boolean check;
+
   @Override
   public Integer call() throws Exception {
+    if (check) {
+      List<Check> checks = new ArrayList<>(Doctor.ofInstallation(Install.here()));
+      checks.addAll(Doctor.ofHome(home.get(), false));
+      checks.addAll(Doctor.ofConfiguration(config, home.get(), Install.here(), false));
+      Report report = DoctorCommand.report(checks);
+      Doctor.print(report, System.out);
+      return report.isReady() ? 0 : 1;
+    }
     GatewayConfig read = GatewayConfig.read(config);
     Gateway gateway =
         Gateway.start(
@@ -44,6 +62,9 @@ final class GatewayCommand implements Callable<Integer> {
                   gateway.close();
                   stopped.countDown();
                 }));
+    for (String failure : Doctor.failures(gateway.readiness().report())) {
+      System.err.println("gridtie: not ready: " + failure);
+    }
     System.out.println("ready http://" + read.hostOrLoopback() + ":" + gateway.port());
     System.out.println("operator's pages " + gateway.adminUrl().map(URI::toString).orElse("off"));
     System.out.println(

@@ -321,6 +321,12 @@ record GatewayConfig(
             + " of the other gateway says");
   }
 
+  /** Who is paid in a coin. */
+  String receiver(Chain coin) {
+    String own = coin.payTo();
+    return own == null ? payTo : own;
+  }
+
   /** All chains and coins, the first first. */
   List<Chain> allChains() {
     List<Chain> all = new ArrayList<>();

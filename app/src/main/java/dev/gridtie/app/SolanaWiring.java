@@ -1,13 +1,15 @@
 package dev.gridtie.app;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.base.ready.Check;
+import dev.gridtie.gateway.gate.CoinClearance;
 import dev.gridtie.gateway.gate.Offers.Offer;
 import dev.gridtie.gateway.till.Till;
 import dev.gridtie.x402.facilitator.Facilitator.Kind;
-import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.solana.JsonRpcSolana;
 import dev.gridtie.x402.solana.SolanaAddress;
 import dev.gridtie.x402.solana.SolanaChain;
+import dev.gridtie.x402.solana.SolanaChecks;
 import dev.gridtie.x402.solana.SolanaKey;
 import dev.gridtie.x402.solana.SolanaToken;
 import dev.gridtie.x402.solana.exact.SolanaExactFacilitator;
@@ -20,10 +22,12 @@ import java.util.List;
 /** What pays on one Solana. */
 final class SolanaWiring implements ChainWiring {
   private final SolanaChain chain;
+  private final String network;
   private final SolanaKey feePayer;
   private final List<Kind> kinds;
 
   SolanaWiring(GatewayConfig.Chain config, Home home) throws IOException {
+    this.network = config.network();
     this.chain =
         new JsonRpcSolana(URI.create(config.rpc()), Duration.ofSeconds(config.rpcTimeoutSeconds()));
     this.feePayer = home.solanaKey("facilitator-solana");
@@ -54,13 +58,13 @@ final class SolanaWiring implements ChainWiring {
       }
     }
     SolanaAddress payTo = address("chain.payTo", receiver);
-    String program = coin.tokenProgram();
-    SolanaToken token =
-        new SolanaToken(
-            coin.network(),
-            address("chain.token", coin.token()),
-            program == null ? SolanaAddress.TOKEN : address("chain.tokenProgram", program),
-            coin.decimals());
+    SolanaToken token = token(coin);
+    if (List.of(SYSTEM, token.mint(), token.program()).contains(payTo)) {
+      throw new IOException(
+          "chain.payTo is "
+              + payTo
+              + ": what is paid there is lost; name an address whose key you have");
+    }
     Till till = new Till(coin.network() + ":" + token.mint(), payTo.toString());
     return List.of(
         new Offer(
@@ -86,11 +90,44 @@ final class SolanaWiring implements ChainWiring {
   }
 
   @Override
-  public boolean isWell() {
-    try {
-      return chain.blockHeight() >= 0;
-    } catch (UnreachableException | SolanaChain.RefusedException e) {
-      return false;
-    }
+  public List<Check> checks() {
+    return List.of(
+        new Check(
+            "chain " + network,
+            "that the configured cluster answers",
+            () -> ChainWiring.reached(() -> SolanaChecks.chain(chain, network))),
+        new Check(
+            "gas " + network,
+            "that the key that brings payments to the chain can pay its fees",
+            () -> ChainWiring.reached(() -> SolanaChecks.fees(chain, feePayer.address()))));
   }
+
+  @Override
+  public List<Check> coinChecks(GatewayConfig.Chain coin, String receiver) throws IOException {
+    SolanaToken token = token(coin);
+    SolanaAddress payTo = address("chain.payTo", receiver);
+    return List.of(
+        new Check(
+            "receiver " + coin.network() + ":" + coin.token(),
+            "that the receiver has an account for the coin",
+            () -> ChainWiring.reached(() -> SolanaChecks.receiver(chain, token, payTo))));
+  }
+
+  @Override
+  public CoinClearance.Facts facts(GatewayConfig.Chain coin) throws IOException {
+    SolanaToken token = token(coin);
+    return () -> SolanaChecks.coin(chain, token);
+  }
+
+  private static SolanaToken token(GatewayConfig.Chain coin) throws IOException {
+    String program = coin.tokenProgram();
+    return new SolanaToken(
+        coin.network(),
+        address("chain.token", coin.token()),
+        program == null ? SolanaAddress.TOKEN : address("chain.tokenProgram", program),
+        coin.decimals());
+  }
+
+  /** The address of all zeroes: Solana's system program. */
+  private static final SolanaAddress SYSTEM = SolanaAddress.of(new byte[SolanaAddress.LENGTH]);
 }

@@ -8,6 +8,7 @@ import dev.gridtie.x402.facilitator.UnreachableException;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.net.URI;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -37,6 +38,9 @@ final class UpCommand implements Callable<Integer> {
 
   /** The operator's port behind the gateway's: the first is the chain's, the second the proxy's. */
   private static final int ADMIN_BEHIND = 3;
+
+  /** For how long a start waits until a paid request would succeed. */
+  private static final Duration READY_PATIENCE = Duration.ofSeconds(30);
 
   private static final BigInteger HUNDRED_USDC = BigInteger.valueOf(100_000_000);
   private static final BigInteger GAS_LOW_WEI = BigInteger.TEN.pow(18);
@@ -160,7 +164,7 @@ final class UpCommand implements Callable<Integer> {
             });
     Gateway gateway;
     try {
-      gateway = running.add(Gateway.start(config(payTo), where, install));
+      gateway = running.add(Gateway.startBesideItsChain(config(payTo), where, install));
     } finally {
       try {
         var unused = chain.join();
@@ -168,6 +172,7 @@ final class UpCommand implements Callable<Integer> {
         throw e.getCause() instanceof IOException io ? io : new IOException(e.getCause());
       }
     }
+    gateway.awaitReady(READY_PATIENCE);
     URI url = URI.create("http://127.0.0.1:" + gateway.port());
     new UpFile(
             url,

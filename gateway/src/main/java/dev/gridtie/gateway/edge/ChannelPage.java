@@ -38,6 +38,10 @@ final class ChannelPage {
 
   void handle(MultiMap headers, Reply reply) {
     List<PaymentRequirements> accepts = services.offers().channelRequirements();
+    if (accepts.isEmpty() && services.offers().takesDeposits()) {
+      reply.error(PaidHandler.paymentsClosed());
+      return;
+    }
     if (accepts.isEmpty()) {
       reply.error(
           ApiError.of(

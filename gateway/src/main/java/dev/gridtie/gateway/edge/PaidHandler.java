@@ -194,6 +194,15 @@ final class PaidHandler {
     }
   }
 
+  /** While no coin is cleared. */
+  static ApiError paymentsClosed() {
+    return ApiError.of(
+        ApiError.Kind.UNAVAILABLE,
+        "payments_unavailable",
+        "No price can be named now: the chain has not confirmed the coin that is paid in. Come again in a moment, with"
+            + " the same payment where you have sent one: it is never charged twice. Or send an account's key.");
+  }
+
   // The order
 
   /** What would be done, and what it costs at most: only for endpoints that take the request. */
@@ -246,16 +255,20 @@ final class PaidHandler {
         quote);
   }
 
-  private PaymentRequired required(Asked asked, Order order, String error) {
+  /** What a 402 says; empty while no coin is cleared. */
+  private Optional<PaymentRequired> required(Asked asked, Order order, String error) {
     List<PaymentRequirements> accepts = services.offers().requirements(order.quote());
-    return new PaymentRequired(
-        error,
-        new ResourceInfo(
-            publicUrl + asked.inbound().path(),
-            "An answer by " + order.plan().first().model().id(),
-            "application/json"),
-        accepts,
-        extensions(asked, accepts));
+    return accepts.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            new PaymentRequired(
+                error,
+                new ResourceInfo(
+                    publicUrl + asked.inbound().path(),
+                    "An answer by " + order.plan().first().model().id(),
+                    "application/json"),
+                accepts,
+                extensions(asked, accepts)));
   }
 
   /** A wallet with a balance here may use it by signing in. */
@@ -290,7 +303,12 @@ final class PaidHandler {
   }
 
   private void quote(Asked asked, Order order) {
-    PaymentRequired required = required(asked, order, "PAYMENT-SIGNATURE header is required");
+    Optional<PaymentRequired> open = required(asked, order, "PAYMENT-SIGNATURE header is required");
+    if (open.isEmpty()) {
+      asked.reply().error(paymentsClosed());
+      return;
+    }
+    PaymentRequired required = open.get();
     ApiError error =
         ApiError.of(
             ApiError.Kind.PAYMENT_REQUIRED,
@@ -325,7 +343,12 @@ final class PaidHandler {
 
   private void admit(Asked asked, Order order, PaymentPayload payment)
       throws MalformedPaymentException, InterruptedException {
-    PaymentRequired required = required(asked, order, "PAYMENT-SIGNATURE header is required");
+    Optional<PaymentRequired> open = required(asked, order, "PAYMENT-SIGNATURE header is required");
+    if (open.isEmpty()) {
+      asked.reply().error(paymentsClosed());
+      return;
+    }
+    PaymentRequired required = open.get();
     switch (PaymentMatch.find(payment, required.accepts())) {
       case PaymentMatch.Unmatched unmatched -> {
         ApiError error =
@@ -402,10 +425,12 @@ final class PaidHandler {
     }
     ObjectNode body = asked.reply().errorBody(error);
     if (error.kind() == ApiError.Kind.PAYMENT_REQUIRED && order.isPresent()) {
-      PaymentRequired again =
-          required(asked, order.get(), error.code()).corrected(BatchTypes.SCHEME, correction);
-      headers.put(Headers.PAYMENT_REQUIRED, again.toHeader());
-      body = body402(asked, error, again);
+      Optional<PaymentRequired> open = required(asked, order.get(), error.code());
+      if (open.isPresent()) {
+        PaymentRequired again = open.get().corrected(BatchTypes.SCHEME, correction);
+        headers.put(Headers.PAYMENT_REQUIRED, again.toHeader());
+        body = body402(asked, error, again);
+      }
     }
     asked.reply().error(error, body, headers);
   }

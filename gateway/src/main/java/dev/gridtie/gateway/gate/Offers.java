@@ -10,6 +10,7 @@ import dev.gridtie.x402.wire.PaymentRequirements;
 import java.math.BigInteger;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 
 /** The ways to pay that the operator accepts, cheapest to settle first. */
 public final class Offers {
@@ -21,10 +22,21 @@ public final class Offers {
    * @param charge how it is asked
    * @param till into whose books it goes
    * @param channels where it is taken from deposits: who keeps them
+   * @param cleared whether new payments are taken by it now; what was taken before goes on
    */
-  public record Offer(ChargeScheme charge, Till till, Optional<Channeled> channels) {
+  public record Offer(
+      ChargeScheme charge, Till till, Optional<Channeled> channels, BooleanSupplier cleared) {
     public Offer(ChargeScheme charge, Till till) {
       this(charge, till, Optional.empty());
+    }
+
+    public Offer(ChargeScheme charge, Till till, Optional<Channeled> channels) {
+      this(charge, till, channels, () -> true);
+    }
+
+    /** The same, taken only while its coin is cleared. */
+    public Offer onlyWhile(BooleanSupplier newCleared) {
+      return new Offer(charge, till, channels, newCleared);
     }
 
     /** What atomic units of the coin are worth. */
@@ -66,9 +78,12 @@ public final class Offers {
     this.all = List.copyOf(all);
   }
 
-  /** What a 402 says for a price. */
+  /** What a 402 says for a price; empty while no coin is cleared. */
   public List<PaymentRequirements> requirements(PicoUsd price) {
-    return all.stream().map(o -> o.requirements(price)).toList();
+    return all.stream()
+        .filter(o -> o.cleared().getAsBoolean())
+        .map(o -> o.requirements(price))
+        .toList();
   }
 
   /** CAIP-2 of all chains that are paid on. */
@@ -81,9 +96,17 @@ public final class Offers {
     return all.stream().filter(o -> o.channels().isPresent()).toList();
   }
 
+  /** Whether any way is paid from deposits, now or once its coin is cleared. */
+  public boolean takesDeposits() {
+    return !channeled().isEmpty();
+  }
+
   /** What a 402 says to somebody who wants to look after a channel. */
   public List<PaymentRequirements> channelRequirements() {
-    return channeled().stream().map(o -> o.charge().requirements(BigInteger.ONE)).toList();
+    return channeled().stream()
+        .filter(o -> o.cleared().getAsBoolean())
+        .map(o -> o.charge().requirements(BigInteger.ONE))
+        .toList();
   }
 
   /** The ways on a chain that are paid before the answer, and so leave balances. */

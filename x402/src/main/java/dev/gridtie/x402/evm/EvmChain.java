@@ -57,6 +57,9 @@ public interface EvmChain {
   /** An account's code, and what a call would do, asked together. */
   record Glance(byte[] code, Trial trial) {}
 
+  /** The name and version of the node that answers ({@code web3_clientVersion}). */
+  String clientVersion() throws UnreachableException, RefusedException;
+
   long chainId() throws UnreachableException, RefusedException;
 
   /** The head of the chain. */

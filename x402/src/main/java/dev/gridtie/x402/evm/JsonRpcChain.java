@@ -26,6 +26,11 @@ public final class JsonRpcChain implements EvmChain {
   }
 
   @Override
+  public String clientVersion() throws UnreachableException, RefusedException {
+    return ask("web3_clientVersion").asString("");
+  }
+
+  @Override
   public long chainId() throws UnreachableException, RefusedException {
     return quantity(ask("eth_chainId")).longValueExact();
   }

@@ -27,6 +27,16 @@ public final class JsonRpcSolana implements SolanaChain {
   }
 
   @Override
+  public String genesisHash() throws UnreachableException, RefusedException {
+    return ask("getGenesisHash").asString("");
+  }
+
+  @Override
+  public long balance(SolanaAddress address) throws UnreachableException, RefusedException {
+    return ask("getBalance", address.toString(), confirmed()).path("value").asLong();
+  }
+
+  @Override
   public Blockhash latestBlockhash() throws UnreachableException, RefusedException {
     JsonNode value = ask("getLatestBlockhash", confirmed()).path("value");
     try {

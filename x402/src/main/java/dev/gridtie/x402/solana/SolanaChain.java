@@ -31,6 +31,12 @@ public interface SolanaChain {
   /** An account: the program that owns it, and its data. */
   record Account(SolanaAddress owner, byte[] data) {}
 
+  /** The hash of the cluster's first block, base58: which cluster it is. */
+  String genesisHash() throws UnreachableException, RefusedException;
+
+  /** An account's lamports. */
+  long balance(SolanaAddress address) throws UnreachableException, RefusedException;
+
   Blockhash latestBlockhash() throws UnreachableException, RefusedException;
 
   long blockHeight() throws UnreachableException, RefusedException;

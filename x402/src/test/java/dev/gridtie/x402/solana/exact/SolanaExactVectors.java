@@ -38,6 +38,16 @@ class SolanaExactVectors {
   private static SolanaChain chain(JsonNode v) {
     return new SolanaChain() {
       @Override
+      public String genesisHash() {
+        return "";
+      }
+
+      @Override
+      public long balance(SolanaAddress address) {
+        return 0;
+      }
+
+      @Override
       public Blockhash latestBlockhash() {
         return new Blockhash(Base58.decode(v.path("blockhash").asString(), 32), 1000);
       }
