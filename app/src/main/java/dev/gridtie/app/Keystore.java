@@ -109,6 +109,11 @@ final class Keystore {
     return bytes;
   }
 
+  /** 32 bytes of a password, by the parameters that keys are written with here. */
+  static byte[] derived(char[] password, byte[] salt) {
+    return scrypt(password, salt, N, R, P);
+  }
+
   private static byte[] scrypt(char[] password, byte[] salt, int n, int r, int p) {
     ByteBuffer utf8 = UTF_8.encode(CharBuffer.wrap(password));
     byte[] bytes = new byte[utf8.remaining()];

@@ -4,8 +4,6 @@ import dev.gridtie.base.Json;
 import dev.gridtie.gateway.nodes.WorkAudit;
 import dev.gridtie.gateway.receipts.LogKeeper;
 import dev.gridtie.gateway.receipts.Receipts;
-import dev.gridtie.gateway.till.GatewayTables;
-import dev.gridtie.ledger.Backup;
 import dev.gridtie.ledger.LedgerReader;
 import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.Verifier;
@@ -196,10 +194,11 @@ final class LedgerCommand {
       name = "backup",
       mixinStandardHelpOptions = true,
       description = {
-        "Copies the ledger beside a running gateway, as it is at one instant, and verifies the copy.",
-        "To restore: stop the gateway, remove all of the home's ledger.* (also ledger.db-wal), put the copy's there, start.",
+        "Copies the ledger beside a running gateway, as it is at one instant, and verifies the copy; and accounts.db: account"
+            + " keys, pools, invitations. ./gridtie backup FILE copies the whole home, private keys too.",
+        "To restore: stop the gateway, remove all of the home's ledger.* and accounts.* (also -wal), put the copy's there, start.",
         "Payments and answers since then are not in it; whoever kept a later checkpoint can tell (./gridtie ledger verify"
-            + " --checkpoint). Keys and configuration are not part of it: copy keys/ by hand, once."
+            + " --checkpoint)."
       })
   static final class BackUp implements Callable<Integer> {
     @Mixin private Main.HomeOption home = new Main.HomeOption();
@@ -212,11 +211,7 @@ final class LedgerCommand {
       Progress progress =
           new Progress("entries", Verifier.read(home.ledger(), c -> new LedgerReader(c).size()));
       Verifier.Report.Sound sound =
-          Backup.copy(
-              home.ledger(),
-              folder.toAbsolutePath(),
-              List.of(GatewayTables.MIGRATIONS),
-              progress::show);
+          HomeBackup.copyStores(home.ledger(), folder.toAbsolutePath(), progress::show);
       progress.end();
       System.out.println(folder + ": " + sound.entries() + " entries, sound, head " + sound.head());
       return 0;

@@ -82,7 +82,7 @@ final class MigrateCommand implements Callable<Integer> {
     progress.end();
     try (KeyStore before = KeyStore.open(from);
         KeyStore after = KeyStore.open(to)) {
-      before.all().forEach(after::add);
+      before.copyTo(after);
     }
     try (PoolStore before = PoolStore.open(from);
         PoolStore after = PoolStore.open(to)) {

@@ -122,6 +122,21 @@ public final class KeyStore implements AutoCloseable {
     }
   }
 
+  /**
+   * Has another store hold these keys and no others: what it held from an earlier time may have
+   * been revoked since.
+   */
+  public void copyTo(KeyStore other) {
+    try (Statement forget = other.connection().createStatement()) {
+      int unused = forget.executeUpdate("DELETE FROM " + other.table());
+    } catch (SQLException e) {
+      throw other.failed(e);
+    }
+    for (ApiKey key : all()) {
+      boolean unused = other.add(key);
+    }
+  }
+
   /** A number that changes whenever another process has changed the keys. */
   long version() {
     String changes = // each key is added once and revoked once

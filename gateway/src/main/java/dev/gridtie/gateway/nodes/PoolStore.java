@@ -208,6 +208,10 @@ public final class PoolStore implements AutoCloseable {
 
   /** Writes all of it into another, where it is not yet. */
   public synchronized void copyTo(PoolStore other) {
+    // What it held from an earlier time may have been closed or revoked since.
+    for (String table : List.of("pool_invitation", "pool")) {
+      int unused = other.with("DELETE FROM " + table, PreparedStatement::executeUpdate);
+    }
     for (Pool pool : pools()) {
       if (other.add(pool)) {
         invitations(pool.name()).forEach(i -> other.add(i, pool.created()));
