@@ -12,6 +12,9 @@ import tools.jackson.databind.JsonNode;
 public final class UpstreamErrors {
   private static final int MESSAGE_MAX = 400;
 
+  /** How much of a server's words is looked at: a server may send a megabyte of them. */
+  private static final int READ_MAX = 4 * MESSAGE_MAX;
+
   /** Keys as vendors form them: a prefix and many letters and digits without a space. */
   private static final Pattern SECRET =
       Pattern.compile(
@@ -89,11 +92,23 @@ public final class UpstreamErrors {
 
   private static String harmless(String message) {
     String text = message.isEmpty() ? "it does not say why." : message;
-    return clip(SECRET.matcher(text).replaceAll("[…]"), MESSAGE_MAX);
+    return clip(SECRET.matcher(begin(text)).replaceAll("[…]"), MESSAGE_MAX);
   }
 
   private static String clip(String text, int max) {
     String line = text.replace('\n', ' ').strip();
     return line.length() <= max ? line : line.substring(0, max) + "…";
+  }
+
+  /** As much as is looked at; of a word that is cut there nothing, for it may be half a secret. */
+  private static String begin(String text) {
+    if (text.length() <= READ_MAX) {
+      return text;
+    }
+    int end = READ_MAX;
+    while (end > 0 && !Character.isWhitespace(text.charAt(end - 1))) {
+      end--;
+    }
+    return text.substring(0, end) + "…";
   }
 }

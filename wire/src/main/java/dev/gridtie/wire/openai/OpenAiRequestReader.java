@@ -229,25 +229,25 @@ final class OpenAiRequestReader {
           "messages");
     }
     List<Message> messages = new ArrayList<>();
-    boolean afterTool = false;
+    List<Part> results = new ArrayList<>(); // of tools, in a row: one turn together
     for (Fields one : list) {
       String role = one.requiredText("role");
       if (role.equals("tool")) {
-        Part result = toolResult(one);
-        if (afterTool) {
-          List<Part> parts = new ArrayList<>(messages.removeLast().parts());
-          parts.add(result);
-          messages.add(new Message(Message.Role.USER, parts));
-        } else {
-          messages.add(new Message(Message.Role.USER, List.of(result)));
-        }
-        afterTool = true;
+        results.add(toolResult(one));
       } else {
+        endTurn(results, messages);
         messages.add(message(one, role));
-        afterTool = false;
       }
     }
+    endTurn(results, messages);
     return messages;
+  }
+
+  private static void endTurn(List<Part> results, List<Message> messages) {
+    if (!results.isEmpty()) {
+      messages.add(new Message(Message.Role.USER, List.copyOf(results)));
+      results.clear();
+    }
   }
 
   private static Message message(Fields in, String role) throws RefusedException {
