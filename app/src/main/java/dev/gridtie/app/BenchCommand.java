@@ -279,6 +279,7 @@ final class BenchCommand {
       return List.of(
           Path.of(System.getProperty("java.home"), "bin", "java").toString(),
           "-XX:+UseSerialGC",
+          "-XX:+ExitOnOutOfMemoryError",
           "-Xmx224m",
           "-Xmn48m",
           "--enable-native-access=ALL-UNNAMED",

@@ -132,6 +132,7 @@ final class BenchOwnerCommand implements Callable<Integer> {
         new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-XX:+UseSerialGC",
+                "-XX:+ExitOnOutOfMemoryError",
                 "-Xmx64m",
                 "-cp",
                 System.getProperty("java.class.path"),

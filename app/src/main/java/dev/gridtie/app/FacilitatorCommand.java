@@ -91,6 +91,7 @@ final class FacilitatorCommand implements Callable<Integer> {
                 facilitator,
                 new FacilitatorServer.Bazaar(CLOCK),
                 byNetwork,
+                FacilitatorServer.usualBounds(),
                 config.host() == null ? "127.0.0.1" : config.host(),
                 config.port());
         parts.push(server);

@@ -52,6 +52,7 @@ import dev.gridtie.gateway.watch.Metrics;
 import dev.gridtie.gateway.watch.Seen;
 import dev.gridtie.gateway.watch.Traces;
 import dev.gridtie.gateway.watch.Watch;
+import dev.gridtie.gateway.watch.Watchdog;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.ledger.Database;
 import dev.gridtie.ledger.StoreException;
@@ -65,6 +66,7 @@ import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.facilitator.Facilitator;
 import dev.gridtie.x402.facilitator.GasWatcher;
 import dev.gridtie.x402.offer.OfferReceipts;
+import io.netty.util.concurrent.EventExecutor;
 import io.opentelemetry.api.common.AttributeKey;
 import io.opentelemetry.api.common.Attributes;
 import io.opentelemetry.exporter.otlp.http.trace.OtlpHttpSpanExporter;
@@ -77,6 +79,7 @@ import io.vertx.core.VertxOptions;
 import io.vertx.core.http.HttpClient;
 import io.vertx.core.http.HttpClientOptions;
 import io.vertx.core.http.PoolOptions;
+import io.vertx.core.internal.VertxInternal;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -92,11 +95,13 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.EnumSet;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 
 /** A running gateway, wired from its configuration. */
@@ -266,13 +271,13 @@ final class Gateway implements AutoCloseable {
             CLOCK,
             random);
     EdgeServer.Limits limits =
-        new EdgeServer.Limits(
-            l.bodyBytes(),
-            Duration.ofSeconds(l.bodySeconds()),
-            l.concurrent(),
-            Duration.ofSeconds(120));
+        new EdgeServer.Limits(l.bounds(), l.concurrent(), Duration.ofSeconds(l.answerSeconds()));
+    Watchdog watchdog = opened(watchdog(vertx, home));
+    watchdog.start();
+    readiness.add(threads(watchdog));
     EdgeServer edge =
-        opened(new EdgeServer(vertx, services, limits, config.allowedOrigins(), readiness));
+        opened(
+            new EdgeServer(vertx, services, limits, config.allowedOrigins(), readiness, watchdog));
     Optional<AdminSettings> admin =
         AdminSettings.of(
             config.admin(),
@@ -282,7 +287,8 @@ final class Gateway implements AutoCloseable {
             System::getenv);
     if (admin.isPresent()) {
       AdminServer pages =
-          opened(new AdminServer(vertx, services, limits, readiness, admin.get().token()));
+          opened(
+              new AdminServer(vertx, services, limits, readiness, admin.get().token(), watchdog));
       adminUrl = Optional.of(listen(pages, admin.get()));
     }
     port =
@@ -387,6 +393,31 @@ final class Gateway implements AutoCloseable {
             .setKeepAliveTimeout(UPSTREAM_UNUSED_SECONDS_MAX)
             .setTcpNoDelay(true),
         new PoolOptions().setHttp1MaxSize(UPSTREAM_CONNECTIONS_MAX));
+  }
+
+  /** What must go on for requests to be served: each event loop, and the threads of requests. */
+  private static Watchdog watchdog(Vertx vertx, Home home) {
+    Map<String, Executor> turning = new LinkedHashMap<>();
+    turning.put("request threads", task -> Thread.ofVirtual().start(task));
+    int number = 0;
+    for (EventExecutor loop : ((VertxInternal) vertx).eventLoopGroup()) {
+      turning.put("event loop " + number++, loop);
+    }
+    return new Watchdog(
+        Watchdog.Patience.USUAL, turning, System::nanoTime, new StuckRemedy(home.logs()));
+  }
+
+  private static Check threads(Watchdog watchdog) {
+    return new Check(
+        "threads",
+        "that no event loop and no request is stuck",
+        () ->
+            watchdog.stuck().isEmpty()
+                ? Finding.ok()
+                : Finding.failed(
+                    "stuck: " + watchdog.stuck(),
+                    "what the threads do is in logs/stuck-*.txt in the home; the program ends and is"
+                        + " started again by its launcher if it stays so"));
   }
 
   /** What must hold for a paid request to succeed. */

@@ -2,6 +2,7 @@ package dev.gridtie.app;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.gridtie.base.PicoUsd;
+import dev.gridtie.base.http.Bounds;
 import dev.gridtie.gateway.cache.CachePolicy;
 import dev.gridtie.gateway.edge.Origins;
 import dev.gridtie.gateway.gate.ClaimPolicy;
@@ -20,6 +21,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -589,19 +591,80 @@ record GatewayConfig(
   }
 
   /**
-   * What clients may take.
+   * What clients may take. Left out, a number has its default.
    *
    * @param bodyBytes of a request
    * @param bodySeconds from a request's headers to its last byte
    * @param concurrent requests served at once
    * @param answersKeptHours how long a paid answer can be fetched again
+   * @param connections at once, nodes apart
+   * @param connectionsPerAddress of them from one address
+   * @param sharedAddresses to which no bound per address applies, such as a reverse proxy's; this
+   *     machine's own where left out
+   * @param headSeconds from the beginning of a connection to the end of its first request's head
+   * @param idleSeconds a connection may wait for its next request
+   * @param bodies that may be coming in at once
+   * @param bodiesPerAddress of them from one address
+   * @param bodyBytesPerSecond the slowest that a body may come
+   * @param answerSeconds until an answer's first byte; one that is not streamed has no byte before
+   *     its end
    */
-  record Limits(int bodyBytes, int bodySeconds, int concurrent, int answersKeptHours) {
+  record Limits(
+      int bodyBytes,
+      int bodySeconds,
+      int concurrent,
+      int answersKeptHours,
+      int connections,
+      int connectionsPerAddress,
+      @Nullable List<String> sharedAddresses,
+      int headSeconds,
+      int idleSeconds,
+      int bodies,
+      int bodiesPerAddress,
+      int bodyBytesPerSecond,
+      int answerSeconds) {
+    private static final Bounds USUAL = Bounds.of(1024 * 1024);
+
     Limits {
-      bodyBytes = bodyBytes == 0 ? 1024 * 1024 : bodyBytes;
-      bodySeconds = bodySeconds == 0 ? 15 : bodySeconds;
-      concurrent = concurrent == 0 ? 256 : concurrent;
-      answersKeptHours = answersKeptHours == 0 ? 24 : answersKeptHours;
+      bodyBytes = or(bodyBytes, USUAL.bodyBytes());
+      bodySeconds = or(bodySeconds, (int) USUAL.bodyPatience().toSeconds());
+      concurrent = or(concurrent, 256);
+      answersKeptHours = or(answersKeptHours, 24);
+      connections = or(connections, USUAL.connections());
+      connectionsPerAddress = or(connectionsPerAddress, USUAL.connectionsPerAddress());
+      sharedAddresses =
+          sharedAddresses == null
+              ? List.copyOf(USUAL.sharedAddresses())
+              : List.copyOf(sharedAddresses);
+      headSeconds = or(headSeconds, (int) USUAL.headPatience().toSeconds());
+      idleSeconds = or(idleSeconds, (int) USUAL.idle().toSeconds());
+      bodies = or(bodies, USUAL.bodies());
+      bodiesPerAddress = or(bodiesPerAddress, USUAL.bodiesPerAddress());
+      bodyBytesPerSecond = or(bodyBytesPerSecond, USUAL.bodyBytesPerSecond());
+      answerSeconds = or(answerSeconds, 600);
+    }
+
+    Limits(int bodyBytes, int bodySeconds, int concurrent, int answersKeptHours) {
+      this(bodyBytes, bodySeconds, concurrent, answersKeptHours, 0, 0, null, 0, 0, 0, 0, 0, 0);
+    }
+
+    private static int or(int value, int usual) {
+      return value == 0 ? usual : value;
+    }
+
+    Bounds bounds() {
+      return new Bounds(
+          connections,
+          connectionsPerAddress,
+          sharedAddresses == null ? Set.of() : Set.copyOf(sharedAddresses),
+          Duration.ofSeconds(headSeconds),
+          Duration.ofSeconds(idleSeconds),
+          bodies,
+          bodiesPerAddress,
+          bodyBytes,
+          USUAL.bodyBytesTotal(),
+          Duration.ofSeconds(bodySeconds),
+          bodyBytesPerSecond);
     }
   }
 

@@ -178,6 +178,7 @@ final class GridTrial implements AutoCloseable {
         "--enable-native-access=ALL-UNNAMED",
         "--sun-misc-unsafe-memory-access=allow",
         "-XX:+UseSerialGC",
+        "-XX:+ExitOnOutOfMemoryError",
         heap,
         "-Dgridtie.root=" + Install.here().root(),
         "-cp",

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -91,7 +92,27 @@ public final class Main implements Runnable {
     }
   }
 
+  /** The status of a process that SIGTERM has ended. */
+  private static final int TERMINATED = 143;
+
+  /**
+   * Ends this process in order when the launcher that supervises it is gone, however it ended: a
+   * program without its supervisor would be in the way of the next one.
+   */
+  private static void endWithSupervisor() {
+    Long pid = Long.getLong("gridtie.supervisor");
+    if (pid == null) {
+      return;
+    }
+    var unused =
+        ProcessHandle.of(pid)
+            .map(ProcessHandle::onExit)
+            .orElseGet(() -> CompletableFuture.failedFuture(new IllegalStateException("gone")))
+            .whenComplete((gone, e) -> Thread.ofPlatform().start(() -> System.exit(TERMINATED)));
+  }
+
   public static void main(String[] arguments) {
+    endWithSupervisor();
     CommandLine commandLine =
         new CommandLine(new Main())
             .setCaseInsensitiveEnumValuesAllowed(true)

@@ -51,8 +51,13 @@ final class ScriptedServer implements AutoCloseable {
 
     /** Begins a stream. */
     OutputStream events() throws IOException {
-      exchange.getResponseHeaders().set("Content-Type", "text/event-stream");
-      exchange.sendResponseHeaders(200, 0);
+      return begin(200, "text/event-stream");
+    }
+
+    /** Begins a body of unknown length. */
+    OutputStream begin(int status, String type) throws IOException {
+      exchange.getResponseHeaders().set("Content-Type", type);
+      exchange.sendResponseHeaders(status, 0);
       return exchange.getResponseBody();
     }
   }

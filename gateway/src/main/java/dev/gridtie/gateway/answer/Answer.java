@@ -21,7 +21,7 @@ public final class Answer implements AnswerSink {
    * How long a source may say nothing, the wait for a slot included, before its answer counts as
    * broken.
    */
-  public static final Duration SILENCE_MAX = Duration.ofMinutes(5);
+  public static final Duration SILENCE_MAX = Duration.ofMinutes(10);
 
   /** The longest answer that is kept while it is given. */
   public static final int BYTES_MAX = 32 * 1024 * 1024;
@@ -30,6 +30,7 @@ public final class Answer implements AnswerSink {
   private final Condition changed = lock.newCondition();
   private final List<Piece> pieces = new ArrayList<>();
   private final Duration silenceMax;
+  private final Room.Lease room = Room.OF_PROCESS.lease();
   private @Nullable End end;
   private long changes;
   private long length;
@@ -76,6 +77,12 @@ public final class Answer implements AnswerSink {
           length += piece.bytes().length();
           if (length > BYTES_MAX) {
             end = new End.Broken(broken("answer_too_long", "The answer is too long to be kept"));
+          } else if (!room.grow(piece.bytes().length())) {
+            end =
+                new End.Broken(
+                    broken(
+                        "answers_full",
+                        "The answers under way take all the memory there is for them"));
           } else {
             pieces.add(piece);
           }
@@ -136,6 +143,11 @@ public final class Answer implements AnswerSink {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** Nobody new will read it: what it takes of the room for answers is given back. */
+  public void release() {
+    room.close();
   }
 
   /** The end, where it has come. */

@@ -55,9 +55,12 @@ public final class Flight implements RelaySink {
   public void leave() {
     Running stop = Running.NOTHING;
     synchronized (this) {
-      if (--readers == 0 && !over) {
-        over = true;
-        stop = running;
+      if (--readers == 0) {
+        answer.release();
+        if (!over) {
+          over = true;
+          stop = running;
+        }
       }
     }
     if (stop != Running.NOTHING) {

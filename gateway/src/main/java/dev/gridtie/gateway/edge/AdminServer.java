@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.gridtie.base.Secret;
 import dev.gridtie.base.ready.Readiness;
+import dev.gridtie.gateway.watch.Watchdog;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.openai.ErrorEnvelope;
 import io.vertx.core.Vertx;
@@ -28,16 +29,18 @@ public final class AdminServer implements AutoCloseable {
 
   /**
    * @param token that a request must bring; empty on a loopback address where none is wanted
+   * @param watchdog is told of every request that a thread works on
    */
   public AdminServer(
       Vertx vertx,
       Services services,
       EdgeServer.Limits limits,
       Readiness readiness,
-      Optional<Secret> token) {
+      Optional<Secret> token,
+      Watchdog watchdog) {
     // Permits of its own: the operator sees what happens while clients are turned away.
-    this.intake = new Intake(vertx, services, limits);
-    this.listener = new Listener(vertx, limits, intake);
+    this.intake = new Intake(vertx, services, limits, watchdog);
+    this.listener = new Listener(vertx, intake);
     this.pages =
         new Pages(
             services,

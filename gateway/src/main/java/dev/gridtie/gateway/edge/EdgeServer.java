@@ -1,6 +1,8 @@
 package dev.gridtie.gateway.edge;
 
+import dev.gridtie.base.http.Bounds;
 import dev.gridtie.base.ready.Readiness;
+import dev.gridtie.gateway.watch.Watchdog;
 import dev.gridtie.grid.link.Protocol;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.anthropic.AnthropicTranslator;
@@ -24,6 +26,7 @@ import tools.jackson.databind.node.ObjectNode;
 public final class EdgeServer implements AutoCloseable {
   private final Vertx vertx;
   private final Listener listener;
+  private final Bounds bounds;
   private final Intake intake;
   private final Pages pages;
   private final Origins origins;
@@ -38,32 +41,36 @@ public final class EdgeServer implements AutoCloseable {
   /**
    * What one client, and all together, may take.
    *
-   * @param bodyBytesMax of a request
-   * @param bodyPatience from a request's headers to its last byte
-   * @param concurrentMax requests served at once; more are told to come again
-   * @param idle how long a connection may be silent between requests
+   * @param bounds of connections and bodies, before anything is done for a request
+   * @param concurrentMax requests served at once, each from when it is whole; more are told to come
+   *     again
+   * @param answerPatience how long an answer may take until its first byte; one that comes whole
+   *     has no byte before its end
    */
-  public record Limits(int bodyBytesMax, Duration bodyPatience, int concurrentMax, Duration idle) {
-    public static Limits defaults() {
-      return new Limits(1024 * 1024, Duration.ofSeconds(15), 256, Duration.ofSeconds(120));
-    }
-  }
+  public record Limits(Bounds bounds, int concurrentMax, Duration answerPatience) {}
 
   /**
    * @param origins whose web pages may call it
    * @param readiness what must hold for a paid request to succeed
+   * @param watchdog is told of every request that a thread works on
    */
   public EdgeServer(
-      Vertx vertx, Services services, Limits limits, Origins origins, Readiness readiness) {
+      Vertx vertx,
+      Services services,
+      Limits limits,
+      Origins origins,
+      Readiness readiness,
+      Watchdog watchdog) {
     this.origins = origins;
     this.services = services;
     this.listings = new Listings(services.catalog());
     this.grid = services.grid().map(GridPages::new);
-    this.intake = new Intake(vertx, services, limits);
+    this.intake = new Intake(vertx, services, limits, watchdog);
+    this.bounds = limits.bounds();
     this.pages = new Pages(services, intake, listings, grid, readiness);
     this.handlers = handlers(services, listings, "");
     this.vertx = vertx;
-    this.listener = new Listener(vertx, limits, intake);
+    this.listener = new Listener(vertx, intake);
   }
 
   private static Handlers handlers(Services services, Listings listings, String url) {
@@ -88,7 +95,8 @@ public final class EdgeServer implements AutoCloseable {
       throws IOException {
     // Nodes come in by a WebSocket at one path, and nothing else does.
     grid.ifPresent(
-        nodes -> listener.webSockets(Protocol.PATH, new NodeDoor(vertx, nodes.grid())::open));
+        nodes ->
+            listener.webSockets(Protocol.PATH, new NodeDoor(vertx, nodes.grid(), bounds)::open));
     int actual = listener.listen(new Listener.Address(host, port, publicUrl, hosts), this::route);
     handlers =
         handlers(
@@ -102,7 +110,11 @@ public final class EdgeServer implements AutoCloseable {
     String path = request.path() == null ? "" : request.path();
     Optional<Inbound> inbound = Inbound.at(path, request.query());
     Function<ApiError, ObjectNode> form = inbound.map(Inbound::errorForm).orElse(ErrorEnvelope::of);
-    if (listener.refuses(request, form) || origins.answer(request)) {
+    if (listener.refuses(request, form)) {
+      return;
+    }
+    if (origins.answer(request)) {
+      intake.connections().begin(request).over();
       return;
     }
     if (inbound.isPresent()) {

@@ -1,17 +1,18 @@
 package dev.gridtie.gateway.edge;
 
+import dev.gridtie.base.http.Bodies;
+import dev.gridtie.base.http.Connections;
+import dev.gridtie.gateway.answer.Room;
 import dev.gridtie.gateway.watch.Aside;
+import dev.gridtie.gateway.watch.Watchdog;
 import dev.gridtie.wire.ApiError;
 import io.vertx.core.Vertx;
-import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpMethod;
 import io.vertx.core.http.HttpServerRequest;
 import java.time.Duration;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import tools.jackson.databind.node.ObjectNode;
@@ -19,35 +20,46 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * Takes requests in within their bounds (how many at once, how large, how slow) and serves each
  * that is whole on a virtual thread of its own. What comes from a client's socket passes here and
- * nowhere else. State: permits and bytes of what is being served, safe for use by many threads.
+ * nowhere else. A permit is taken when a request is whole, so that half of one keeps out no other.
+ * State: permits of what is being served, safe for use by many threads.
  */
 final class Intake implements AutoCloseable {
-  /** All bodies in flight together: a body read and understood takes several times its size. */
-  private static final long BODY_BYTES_TOTAL_MAX =
-      Math.max(8L * 1024 * 1024, Runtime.getRuntime().maxMemory() / 16);
-
   private final Vertx vertx;
+  private final Watchdog watchdog;
   private final Services services;
   private final EdgeServer.Limits limits;
   private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
   private final Semaphore concurrent;
+  private final Connections connections;
+  private final Bodies bodies;
 
-  /** Bytes of all bodies that are being served. */
-  private final AtomicLong bodyBytes = new AtomicLong();
-
-  Intake(Vertx vertx, Services services, EdgeServer.Limits limits) {
+  Intake(Vertx vertx, Services services, EdgeServer.Limits limits, Watchdog watchdog) {
     this.vertx = vertx;
+    this.watchdog = watchdog;
     this.services = services;
     this.limits = limits;
+    this.connections = new Connections(limits.bounds(), System::nanoTime);
+    connections.watch(vertx);
     this.concurrent = new Semaphore(limits.concurrentMax());
+    this.bodies = new Bodies(limits.bounds(), System::nanoTime);
+    bodies.watch(vertx);
+  }
+
+  /** The connections that requests come by. */
+  Connections connections() {
+    return connections;
   }
 
   /** The answer to a request, which is counted and noted when it is over. */
   Reply reply(HttpServerRequest request, Function<ApiError, ObjectNode> errorForm) {
-    Reply reply = new Reply(new Out.Http(request.response()), errorForm);
+    Reply reply =
+        new Reply(new Out.Http(request.response(), connections.begin(request)), errorForm);
     long received = System.nanoTime();
+    long timer =
+        vertx.setTimer(limits.answerPatience().toMillis(), id -> reply.expire(answerTimeout()));
     reply.whenOver(
         () -> {
+          boolean unused = vertx.cancelTimer(timer);
           services.metrics().answered(reply.status());
           if (!reply.isNoted()) {
             Duration took = Duration.ofNanos(System.nanoTime() - received);
@@ -136,61 +148,33 @@ final class Intake implements AutoCloseable {
       refuse(request, reply, notAllowed("POST"));
       return;
     }
-    if (!concurrent.tryAcquire()) {
-      refuse(request, reply, busy());
-      return;
-    }
-    AtomicLong mine = new AtomicLong();
-    reply.whenOver(
-        () -> {
-          concurrent.release();
-          bodyBytes.addAndGet(-mine.get());
-        });
-    readBody(request, reply, handler, mine);
-  }
+    bodies.receive(
+        request,
+        new Bodies.Receiver() {
+          @Override
+          public void whole(Bodies.Body body) {
+            reply.whenOver(body::release);
+            if (Room.OF_PROCESS.isScarce()) {
+              threads.execute(() -> reply.error(noMemory()));
+            } else if (concurrent.tryAcquire()) {
+              reply.whenOver(concurrent::release);
+              guarded(() -> handler.accept(body.content()), reply);
+            } else {
+              threads.execute(() -> reply.error(busy()));
+            }
+          }
 
-  /**
-   * Collects the body within its bounds of size and time, and then serves the request. Holds a
-   * permit, which goes back when the answer is over.
-   */
-  private void readBody(
-      HttpServerRequest request, Reply reply, Consumer<byte[]> handler, AtomicLong mine) {
-    Buffer body = Buffer.buffer();
-    AtomicBoolean over = new AtomicBoolean();
-    long timer =
-        vertx.setTimer(
-            limits.bodyPatience().toMillis(),
-            id -> {
-              if (over.compareAndSet(false, true)) {
-                giveUp(request, reply, slow());
-              }
-            });
-    request.exceptionHandler(
-        e -> {
-          if (over.compareAndSet(false, true)) {
-            vertx.cancelTimer(timer);
-          }
-        });
-    request.handler(
-        part -> {
-          if (over.get()) {
-            return;
-          }
-          mine.addAndGet(part.length());
-          boolean full = bodyBytes.addAndGet(part.length()) > BODY_BYTES_TOTAL_MAX;
-          if (full || body.length() + part.length() > limits.bodyBytesMax()) {
-            over.set(true);
-            vertx.cancelTimer(timer);
-            giveUp(request, reply, full ? busy() : tooLarge());
-          } else {
-            body.appendBuffer(part);
-          }
-        });
-    request.endHandler(
-        v -> {
-          if (over.compareAndSet(false, true)) {
-            vertx.cancelTimer(timer);
-            guarded(() -> handler.accept(body.getBytes()), reply);
+          @Override
+          public void refused(Bodies.Refusal why) {
+            giveUp(
+                request,
+                reply,
+                switch (why) {
+                  case TOO_LARGE -> tooLarge();
+                  case TOO_SLOW -> slow();
+                  case TOO_MANY_OF_ADDRESS -> tooManyOfAddress();
+                  case NO_ROOM -> busy();
+                });
           }
         });
   }
@@ -209,19 +193,51 @@ final class Intake implements AutoCloseable {
     return ApiError.of(
         ApiError.Kind.TIMEOUT,
         "request_timeout",
-        "The body did not come whole within " + limits.bodyPatience().toSeconds() + " s.");
+        "The body came too slowly: whole within "
+            + limits.bounds().bodyPatience().toSeconds()
+            + " s, and at least "
+            + limits.bounds().bodyBytesPerSecond()
+            + " bytes a second.");
+  }
+
+  private ApiError answerTimeout() {
+    return ApiError.of(
+        ApiError.Kind.UNAVAILABLE,
+        "answer_timeout",
+        "The answer did not begin within "
+            + limits.answerPatience().toSeconds()
+            + " s; send the same request again, or ask for a stream.");
+  }
+
+  private static ApiError noMemory() {
+    return ApiError.of(
+        ApiError.Kind.UNAVAILABLE,
+        "answers_full",
+        "The answers under way take all the memory there is for them; come again in a second.");
+  }
+
+  private static ApiError tooManyOfAddress() {
+    return ApiError.of(
+        ApiError.Kind.RATE_LIMITED,
+        "too_many_uploads",
+        "Too many requests of your address are only half sent; finish or close some of them.");
   }
 
   private ApiError tooLarge() {
     return ApiError.of(
         ApiError.Kind.TOO_LARGE,
         "request_too_large",
-        "The body exceeds " + limits.bodyBytesMax() + " bytes.");
+        "The body exceeds " + limits.bounds().bodyBytes() + " bytes.");
   }
 
   /** Runs a handler on a thread of its own. */
   void serve(Runnable handler, Reply reply) {
-    threads.execute(() -> guarded(handler, reply));
+    threads.execute(
+        () -> {
+          try (Watchdog.Request watched = watchdog.begin()) {
+            guarded(handler, reply);
+          }
+        });
   }
 
   /** Runs a handler; a bug in it must not leave the client waiting, on whichever thread. */

@@ -52,7 +52,7 @@ final class Listener {
     }
   }
 
-  Listener(Vertx vertx, EdgeServer.Limits limits, Intake intake) {
+  Listener(Vertx vertx, Intake intake) {
     this.intake = intake;
     this.server =
         vertx.createHttpServer(
@@ -60,9 +60,8 @@ final class Listener {
                 .setHttp2ClearTextEnabled(false)
                 .setMaxHeaderSize(HEADER_BYTES_MAX)
                 .setMaxInitialLineLength(LINE_BYTES_MAX)
-                .setIdleTimeoutUnit(TimeUnit.SECONDS)
-                .setReadIdleTimeout(0)
-                .setIdleTimeout((int) limits.idle().toSeconds())
+                // A connection's time is Connections' to watch: an answer may be silent for long.
+                .setIdleTimeout(0)
                 .setHandle100ContinueAutomatically(true)
                 .setPerMessageWebSocketCompressionSupported(false)
                 .setPerFrameWebSocketCompressionSupported(false)
@@ -80,7 +79,11 @@ final class Listener {
           boolean here = path.equals(handshake.path()) && handshake.headers().get("Origin") == null;
           var unused = well && here ? handshake.accept() : handshake.reject(well ? 404 : 400);
         });
-    server.webSocketHandler(door);
+    server.webSocketHandler(
+        socket -> {
+          intake.connections().upgraded(socket.remoteAddress());
+          door.handle(socket);
+        });
   }
 
   /** Whether a web page is this listener's own, as the request's Host names it. */
@@ -119,6 +122,7 @@ final class Listener {
     String where = address.host() + ":" + address.port();
     hosts = address.taken();
     server.requestHandler(route);
+    server.connectionHandler(intake.connections()::opened);
     try {
       return server
           .listen(address.port(), address.host())

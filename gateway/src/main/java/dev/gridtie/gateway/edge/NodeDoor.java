@@ -1,5 +1,7 @@
 package dev.gridtie.gateway.edge;
 
+import dev.gridtie.base.http.Bounds;
+import dev.gridtie.base.http.PerAddress;
 import dev.gridtie.grid.fleet.Grid;
 import dev.gridtie.grid.fleet.Link;
 import dev.gridtie.grid.link.Codec;
@@ -8,6 +10,7 @@ import dev.gridtie.grid.link.Message.FromGateway;
 import dev.gridtie.grid.link.Protocol;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.ServerWebSocket;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -18,6 +21,9 @@ final class NodeDoor {
   /** How many may be connected that have not said who they are. */
   private static final int STRANGERS_MAX = 512;
 
+  /** How many of them may be of one address. */
+  private static final int STRANGERS_PER_ADDRESS_MAX = 32;
+
   private static final short POLICY = 1008;
   private static final short MALFORMED = 1007;
   private static final short TRY_LATER = 1013;
@@ -26,19 +32,44 @@ final class NodeDoor {
   private final Vertx vertx;
   private final Grid grid;
   private final AtomicInteger connected = new AtomicInteger();
+  private final AtomicInteger strangers = new AtomicInteger();
+  private final PerAddress strangersOf;
 
-  NodeDoor(Vertx vertx, Grid grid) {
+  NodeDoor(Vertx vertx, Grid grid, Bounds bounds) {
     this.vertx = vertx;
     this.grid = grid;
+    this.strangersOf = new PerAddress(STRANGERS_PER_ADDRESS_MAX, bounds.sharedAddresses());
+  }
+
+  /** One that has connected and has not been admitted; ends once, by being admitted or leaving. */
+  private final class Stranger {
+    private final String address;
+    private final AtomicBoolean over = new AtomicBoolean();
+
+    Stranger(String address) {
+      this.address = address;
+      strangers.incrementAndGet();
+    }
+
+    void over() {
+      if (over.compareAndSet(false, true)) {
+        strangers.decrementAndGet();
+        strangersOf.give(address);
+      }
+    }
   }
 
   /** A node has connected. */
   void open(ServerWebSocket socket) {
-    if (connected.get() >= Grid.NODES_MAX + STRANGERS_MAX) {
-      var unused = socket.close(TRY_LATER, "too many are connected");
+    String address = PerAddress.of(socket.remoteAddress());
+    if (connected.get() >= Grid.NODES_MAX + STRANGERS_MAX
+        || strangers.get() >= STRANGERS_MAX
+        || !strangersOf.take(address)) {
+      var unused = socket.close(TRY_LATER, "too many are connected that have not been admitted");
       return;
     }
     connected.incrementAndGet();
+    Stranger stranger = new Stranger(address);
     Grid.Session session = grid.connected(new Connection(socket));
     Allowance allowance = new Allowance();
     long timer =
@@ -62,6 +93,9 @@ final class NodeDoor {
               }
               session.hear(Codec.fromNode(frame.substring(from, end)));
             }
+            if (session.isAdmitted()) {
+              stranger.over();
+            }
           } catch (MalformedMessageException e) {
             close(socket, MALFORMED, String.valueOf(e.getMessage()));
           } catch (RuntimeException e) {
@@ -74,6 +108,7 @@ final class NodeDoor {
     socket.closeHandler(
         v -> {
           connected.decrementAndGet();
+          stranger.over();
           boolean unused = vertx.cancelTimer(timer);
           session.closed();
         });

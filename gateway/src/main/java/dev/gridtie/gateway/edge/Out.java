@@ -1,5 +1,7 @@
 package dev.gridtie.gateway.edge;
 
+import dev.gridtie.base.http.Connections.Exchange;
+import dev.gridtie.gateway.answer.Room;
 import io.vertx.core.Future;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpServerResponse;
@@ -43,8 +45,12 @@ interface Out {
    */
   void watch(Runnable failed, Runnable ended, Runnable closed);
 
-  /** A client by HTTP. */
-  record Http(HttpServerResponse response) implements Out {
+  /**
+   * A client by HTTP.
+   *
+   * @param exchange is told when the answer was taken whole, or cannot be any more
+   */
+  record Http(HttpServerResponse response, Exchange exchange) implements Out {
     @Override
     public void header(String name, String value) {
       response.putHeader(name, value);
@@ -67,12 +73,20 @@ interface Out {
 
     @Override
     public Future<Void> write(Buffer bytes) {
-      return response.write(bytes);
+      Room.OF_PROCESS.take(bytes.length());
+      return response.write(bytes).onComplete(done -> Room.OF_PROCESS.give(bytes.length()));
     }
 
     @Override
     public Future<Void> end(Buffer bytes) {
-      return response.end(bytes);
+      Room.OF_PROCESS.take(bytes.length());
+      return response
+          .end(bytes)
+          .onComplete(
+              done -> {
+                Room.OF_PROCESS.give(bytes.length());
+                exchange.over();
+              });
     }
 
     @Override

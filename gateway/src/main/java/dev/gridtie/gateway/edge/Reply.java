@@ -200,6 +200,19 @@ final class Reply {
     sendQuietly(error.kind().status(), body);
   }
 
+  /** Gives up on an answer that has not begun: its client is told, and its source is stopped. */
+  void expire(ApiError error) {
+    if (gone || out.isBegun() || out.isEnded()) {
+      return;
+    }
+    error(error);
+    gone = true;
+    Runnable action = whenGone;
+    if (action != null) {
+      action.run();
+    }
+  }
+
   /** Begins a stream. */
   void beginStream(String contentType) {
     out.chunked();

@@ -25,6 +25,44 @@ final class ChannelWay {
     this.giving = giving;
   }
 
+  /**
+   * Whether a payment of which nothing is stored is good on its channel as that stands; where not,
+   * its ticket says why.
+   */
+  boolean check(Ticket ticket, PaymentRecord unsaved) throws InterruptedException {
+    try {
+      Payload payload = Payload.fromJson(unsaved.payment().payload());
+      if (payload instanceof Payload.Refund) {
+        Giving.refuseUnsaved(ticket, unsaved, Channels.isRefund());
+        return false;
+      }
+      Optional<Channels.Turn> turn =
+          channels.turn(unsaved.requirements().network(), payload.voucher().channelId());
+      if (turn.isEmpty()) {
+        Giving.refuseUnsaved(ticket, unsaved, Channels.isBusy());
+        return false;
+      }
+      try (Channels.Turn mine = turn.get()) {
+        if (channels.look(unsaved.payment(), unsaved.requirements())
+            instanceof Channels.Look.Bad bad) {
+          ticket.shut(
+              Refusals.notTaken(bad.why()),
+              Giving.refusedResponse(unsaved, bad.why(), ""),
+              bad.correction());
+          return false;
+        }
+        return true;
+      }
+    } catch (MalformedPaymentException e) {
+      Giving.refuseUnsaved(
+          ticket, unsaved, new Refusal("invalid_payload", String.valueOf(e.getMessage())));
+      return false;
+    } catch (UnreachableException e) {
+      ticket.shut(Refusals.chainUnreachable(), null);
+      return false;
+    }
+  }
+
   /** Gives the answer, and charges what was delivered on the payer's channel. */
   void give(Ticket ticket, Order order, PaymentRecord claimed) throws InterruptedException {
     try {

@@ -150,6 +150,11 @@ final class Giving {
 
   void refuse(Ticket ticket, PaymentRecord record, Refusal why) {
     PaymentRecord unused = parts.save(record.failed(why.code()));
+    refuseUnsaved(ticket, record, why);
+  }
+
+  /** Refuses a payment of which nothing is stored, and nothing will be. */
+  static void refuseUnsaved(Ticket ticket, PaymentRecord record, Refusal why) {
     ticket.shut(Refusals.notTaken(why), refusedResponse(record, why, ""));
   }
 

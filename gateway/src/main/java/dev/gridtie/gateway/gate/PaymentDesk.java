@@ -36,9 +36,9 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Takes payments and sees each to its end. A payment is claimed in the database before anything is
- * done for it; its steps are {@link PaymentState}'s. State: the tickets of the payments being
- * worked on, at most one for each key; only its holder changes that payment.
+ * Takes payments and sees each to its end. A payment that would move money is claimed in the
+ * database before anything is done for it; its steps are {@link PaymentState}'s. State: the tickets
+ * of the payments being worked on, at most one for each key; only its holder changes that payment.
  */
 public final class PaymentDesk implements AutoCloseable {
   /** How many payments may be worked on at once. */
@@ -278,6 +278,10 @@ public final class PaymentDesk implements AutoCloseable {
       PaymentPayload payment,
       PaymentRequirements requirements) {
     try {
+      boolean checked = !isStored(ticket.key);
+      if (checked && !isGood(ticket, payer, payment, requirements)) {
+        return;
+      }
       Optional<PaymentRecord> claimed = claimInTurn(ticket, order, payer, payment, requirements);
       if (claimed.isEmpty()) {
         ticket.shut(Refusals.pending(), null);
@@ -285,7 +289,7 @@ public final class PaymentDesk implements AutoCloseable {
       }
       PaymentRecord record = claimed.get();
       switch (record.state()) {
-        case CLAIMED -> verifyAndSettle(ticket, order, record);
+        case CLAIMED -> verifyAndSettle(ticket, order, record, checked);
         case SETTLED -> {
           boolean same = ticket.isFor(record.fingerprint(), record.signature());
           if (!same && giving.isOnChannel(payment)) {
@@ -298,7 +302,10 @@ public final class PaymentDesk implements AutoCloseable {
           PaymentRecord known = recovery.reconcile(record);
           if (known.reason().equals(Channels.DEPOSITED)) {
             verifyAndSettle(
-                ticket, order, claim(ticket, order, payer, payment, requirements).orElseThrow());
+                ticket,
+                order,
+                claim(ticket, order, payer, payment, requirements).orElseThrow(),
+                false);
           } else {
             serveReconciled(ticket, order, known);
           }
@@ -317,8 +324,53 @@ public final class PaymentDesk implements AutoCloseable {
       ticket.shut(Refusals.internal(), null);
     } finally {
       ticket.stopGenerating();
+      ticket.answer.release();
       live.remove(ticket.key);
       ticket.done.complete(true);
+    }
+  }
+
+  /** Whether more is known of a payment than that it was refused or left before it began. */
+  private boolean isStored(String key) {
+    return parts
+        .database()
+        .read(
+            c -> {
+              Optional<PaymentRecord> found = PaymentStore.find(c, key);
+              return found.isPresent()
+                  && (!found.get().state().isFree() || parts.isBusyElsewhere(c, found.get()));
+            });
+  }
+
+  /**
+   * Whether a payment would move the money now; where not, its ticket says why. Nothing of a
+   * payment is stored before this: whoever can write a header could fill the disk otherwise.
+   */
+  private boolean isGood(
+      Ticket ticket, String payer, PaymentPayload payment, PaymentRequirements requirements)
+      throws InterruptedException {
+    PaymentRecord unsaved =
+        PaymentRecord.claimed(
+            ticket,
+            payer,
+            payment,
+            requirements,
+            Charging.answerId(ticket.key),
+            0,
+            parts.presence().id());
+    if (parts.offer(unsaved).charge().timing() == Timing.IN_BATCH) {
+      return channelWay.check(ticket, unsaved);
+    }
+    try {
+      if (parts.scheme().verify(payment, requirements) instanceof Verdict.Invalid invalid
+          && !isStored(ticket.key)) { // another gateway may have settled it meanwhile
+        Giving.refuseUnsaved(ticket, unsaved, invalid.why());
+        return false;
+      }
+      return true;
+    } catch (UnreachableException e) {
+      ticket.shut(Refusals.chainUnreachable(), null);
+      return false;
     }
   }
 
@@ -372,22 +424,32 @@ public final class PaymentDesk implements AutoCloseable {
         });
   }
 
-  private void verifyAndSettle(Ticket ticket, Order order, PaymentRecord claimed)
+  /** The same of a payment that is stored. */
+  private boolean isStillGood(Ticket ticket, PaymentRecord claimed) {
+    try {
+      if (parts.scheme().verify(claimed.payment(), claimed.requirements())
+          instanceof Verdict.Invalid invalid) {
+        giving.refuse(ticket, claimed, invalid.why());
+        return false;
+      }
+      return true;
+    } catch (UnreachableException e) {
+      PaymentRecord unused = parts.save(claimed.failed("chain_unreachable"));
+      ticket.shut(Refusals.chainUnreachable(), null);
+      return false;
+    }
+  }
+
+  /**
+   * @param checked whether it was found good just now, before it was claimed
+   */
+  private void verifyAndSettle(Ticket ticket, Order order, PaymentRecord claimed, boolean checked)
       throws InterruptedException {
     if (parts.offer(claimed).charge().timing() == Timing.IN_BATCH) {
       channelWay.give(ticket, order, claimed);
       return;
     }
-    Verdict verdict;
-    try {
-      verdict = parts.scheme().verify(claimed.payment(), claimed.requirements());
-    } catch (UnreachableException e) {
-      PaymentRecord unused = parts.save(claimed.failed("chain_unreachable"));
-      ticket.shut(Refusals.chainUnreachable(), null);
-      return;
-    }
-    if (verdict instanceof Verdict.Invalid invalid) {
-      giving.refuse(ticket, claimed, invalid.why());
+    if (!checked && !isStillGood(ticket, claimed)) {
       return;
     }
     if (giving.isNamedBefore(ticket, claimed)) {

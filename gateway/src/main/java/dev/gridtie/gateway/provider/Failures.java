@@ -45,6 +45,16 @@ final class Failures {
             ApiError.Kind.TIMEOUT, "upstream_timeout", "The model's server said nothing in time."));
   }
 
+  /** It was not the server's fault, and another would not help. */
+  static Failure noRoom() {
+    return Failure.of(
+        Failure.Kind.OURS,
+        ApiError.of(
+            ApiError.Kind.UNAVAILABLE,
+            "answers_full",
+            "The answers under way take all the memory there is for them; come again in a second."));
+  }
+
   static Failure malformed() {
     return transientFailure(
         "upstream_malformed", "The model's server sent an answer that cannot be read.");

@@ -3,13 +3,17 @@ package dev.gridtie.gateway.provider;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.answer.Embeddings;
 import dev.gridtie.gateway.answer.Failure;
+import dev.gridtie.gateway.answer.Room;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.chat.Dialect;
 import dev.gridtie.wire.chat.Translator;
 import dev.gridtie.wire.chat.Usage;
 import dev.gridtie.wire.openai.OpenAiUsage;
+import io.vertx.core.Future;
+import io.vertx.core.Promise;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpClient;
+import io.vertx.core.http.HttpClientResponse;
 import io.vertx.core.http.HttpMethod;
 import io.vertx.core.http.RequestOptions;
 import java.util.ArrayList;
@@ -28,6 +32,9 @@ import tools.jackson.databind.node.ObjectNode;
  */
 final class HttpEmbeddings {
   private static final long PATIENCE_SECONDS = 60;
+
+  /** The largest answer that is read, in bytes. */
+  private static final int BYTES_MAX = 32 * 1024 * 1024;
 
   private final HttpClient client;
   private final Upstream upstream;
@@ -61,7 +68,7 @@ final class HttpEmbeddings {
                     : at + "/embeddings");
     upstream.headers(Map.of()).forEach(options::putHeader);
     ObjectNode body = gemini ? gemini(request) : openAi(request);
-    try {
+    try (Room.Lease room = Room.OF_PROCESS.lease()) {
       record Answered(int status, Optional<String> retryAfter, byte[] body) {}
       Answered answered =
           client
@@ -69,7 +76,7 @@ final class HttpEmbeddings {
               .compose(r -> r.send(Buffer.buffer(Json.writeBytes(body))))
               .compose(
                   r ->
-                      r.body()
+                      collected(r, room)
                           .map(
                               b ->
                                   new Answered(
@@ -85,12 +92,43 @@ final class HttpEmbeddings {
       }
       return read(Json.parse(answered.body()), request, gemini);
     } catch (ExecutionException e) {
-      return failed(Failures.unreachable());
+      return failed(
+          e.getCause() instanceof RefusedException refused
+              ? refused.failure
+              : Failures.unreachable());
     } catch (TimeoutException e) {
       return failed(Failures.silent());
     } catch (Json.MalformedJsonException e) {
       return failed(Failures.malformed());
     }
+  }
+
+  /** An answer that is larger than it may be, or than there is room for. */
+  private static final class RefusedException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+    private final transient Failure failure;
+
+    RefusedException(Failure failure) {
+      this.failure = failure;
+    }
+  }
+
+  private static Future<Buffer> collected(HttpClientResponse answer, Room.Lease room) {
+    Promise<Buffer> whole = Promise.promise();
+    Buffer body = Buffer.buffer();
+    answer.exceptionHandler(whole::tryFail);
+    answer.endHandler(v -> whole.tryComplete(body));
+    answer.handler(
+        bytes -> {
+          boolean large = body.length() + bytes.length() > BYTES_MAX;
+          if (large || !room.grow((long) WholeBody.READ_FACTOR * bytes.length())) {
+            whole.tryFail(new RefusedException(large ? Failures.malformed() : Failures.noRoom()));
+            var unused = answer.request().reset();
+          } else {
+            body.appendBuffer(bytes);
+          }
+        });
+    return whole.future();
   }
 
   private static Embeddings.Result failed(Failure failure) {

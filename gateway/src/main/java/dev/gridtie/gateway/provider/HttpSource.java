@@ -10,6 +10,7 @@ import dev.gridtie.gateway.answer.Beginning;
 import dev.gridtie.gateway.answer.Embeddings;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Job;
+import dev.gridtie.gateway.answer.Room;
 import dev.gridtie.wire.ApiError;
 import dev.gridtie.wire.BodyScan;
 import dev.gridtie.wire.Outcome;
@@ -45,10 +46,10 @@ public final class HttpSource implements AnswerSource {
   /** How often a call's silence is looked at. */
   private static final long WATCH_EVERY_MS = 5_000;
 
-  /** How long a server may take to begin its answer. */
-  private static final long FIRST_BYTE_MS_MAX = 300_000;
+  /** How long a server may take to begin its answer; of one that comes whole, to give all of it. */
+  private static final long FIRST_BYTE_MS_MAX = 600_000;
 
-  /** How long a server may be silent in the middle of an answer. */
+  /** How long a server may be silent in the middle of a stream. */
   private static final long SILENT_MS_MAX = 120_000;
 
   private final Vertx vertx;
@@ -234,6 +235,9 @@ public final class HttpSource implements AnswerSource {
     private volatile long lastHeardNanos;
     private volatile @Nullable Pipe speaking;
 
+    /** What is collected of its answer. */
+    private volatile Room.Lease room = Room.OF_PROCESS.lease();
+
     Call(Job job, Outgoing outgoing, AnswerSink sink) {
       this.job = job;
       this.outgoing = outgoing;
@@ -301,8 +305,9 @@ public final class HttpSource implements AnswerSource {
         return;
       }
       String type = String.valueOf(answer.getHeader("Content-Type"));
-      Pipe pipe = pipe(type.startsWith("text/event-stream"));
-      patienceMs = SILENT_MS_MAX;
+      boolean events = type.startsWith("text/event-stream");
+      Pipe pipe = pipe(events);
+      patienceMs = events ? SILENT_MS_MAX : FIRST_BYTE_MS_MAX;
       speaking = pipe;
       answer.exceptionHandler(
           e -> {
@@ -313,14 +318,14 @@ public final class HttpSource implements AnswerSource {
           bytes -> {
             lastHeardNanos = System.nanoTime();
             guarded(() -> pipe.push(bytes));
-            if (pipe.isOver()) { // cut, or broken: what more it says is not wanted
-              cancel();
+            if (pipe.isOver()) {
+              hangUp(); // whatever else the server sends is not wanted
             }
           });
       answer.endHandler(
           v -> {
-            endWatch();
             guarded(pipe::end);
+            endWatch();
           });
     }
 
@@ -366,7 +371,17 @@ public final class HttpSource implements AnswerSource {
       }
     }
 
+    /** Takes no more of what the server sends. */
+    private void hangUp() {
+      endWatch();
+      HttpClientRequest running = request;
+      if (running != null) {
+        var unused = running.reset();
+      }
+    }
+
     private void endWatch() {
+      room.close();
       if (watch >= 0) {
         boolean unused = vertx.cancelTimer(watch);
         watch = -1;
@@ -375,16 +390,18 @@ public final class HttpSource implements AnswerSource {
 
     private Pipe pipe(boolean events) {
       if (!events) {
-        return new WholeBody(translator, job, outgoing.verbatim() && !job.stream(), meter, sink);
+        return new WholeBody(
+            translator, job, outgoing.verbatim() && !job.stream(), meter, sink, room);
       }
       return outgoing.verbatim()
           ? new VerbatimStream(upstream.dialect(), outgoing.hideUsage(), meter, sink)
-          : new TranslatedStream(translator, job, meter, sink);
+          : new TranslatedStream(translator, job, meter, sink, room);
     }
 
     private void pay(HttpClientResponse answer) {
       String required = answer.getHeader("PAYMENT-REQUIRED");
-      var unused = answer.body();
+      hangUp(); // what a 402 says stands in its headers
+      room = Room.OF_PROCESS.lease();
       // Signing may look at files: never on the event loop.
       Thread.ofVirtual()
           .start(
@@ -407,8 +424,10 @@ public final class HttpSource implements AnswerSource {
       answer.exceptionHandler(e -> refused(answer.statusCode(), body, retryAfter));
       answer.handler(
           bytes -> {
-            if (body.length() < ERROR_BYTES_MAX) {
-              body.appendBuffer(bytes);
+            body.appendBuffer(bytes);
+            if (body.length() >= ERROR_BYTES_MAX) {
+              refused(answer.statusCode(), body.slice(0, ERROR_BYTES_MAX), retryAfter);
+              hangUp();
             }
           });
       answer.endHandler(v -> refused(answer.statusCode(), body, retryAfter));

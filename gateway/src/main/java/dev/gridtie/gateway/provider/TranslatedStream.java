@@ -5,6 +5,7 @@ import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.gateway.answer.Piece;
+import dev.gridtie.gateway.answer.Room;
 import dev.gridtie.wire.SseReader;
 import dev.gridtie.wire.chat.Collector;
 import dev.gridtie.wire.chat.FinishReason;
@@ -37,10 +38,15 @@ final class TranslatedStream implements Pipe {
   private FinishReason finish = FinishReason.STOP;
   private long characters;
   private boolean over;
+  private final Room.Lease room;
 
-  TranslatedStream(Translator server, Job job, Meter meter, AnswerSink sink) {
+  /**
+   * @param room what is collected of the answer is counted there
+   */
+  TranslatedStream(Translator server, Job job, Meter meter, AnswerSink sink, Room.Lease room) {
     this.sink = sink;
     this.meter = meter;
+    this.room = room;
     this.reader = server.streamReader();
     this.writer = job.client().streamWriter(job.head().orElseThrow());
   }
@@ -56,6 +62,9 @@ final class TranslatedStream implements Pipe {
       }
       if (characters > ANSWER_MAX) {
         fail(Failures.malformed());
+      } else if (!room.grow(bytes.length())) {
+        flush();
+        fail(Failures.noRoom());
       } else {
         flush();
       }

@@ -23,6 +23,7 @@ final class VerbatimStream implements Pipe {
   private final Buffer tail = Buffer.buffer();
   private byte[] rest = new byte[0];
   private boolean skipBlank;
+  private boolean goesOn;
   private boolean over;
 
   /**
@@ -78,6 +79,9 @@ final class VerbatimStream implements Pipe {
       Usage usage = spent();
       sink.ended(
           new Ending(FinishReason.LENGTH, usage, false, tap.closing(usage, !hideUsage), List.of()));
+    } else if (goesOn) {
+      rest = new byte[0];
+      end();
     }
   }
 
@@ -103,7 +107,12 @@ final class VerbatimStream implements Pipe {
 
   private void emit(@org.jspecify.annotations.Nullable Buffer out) {
     if (out != null && tap.isWhole()) {
-      tail.appendBuffer(out); // what closes the answer waits for its end
+      // What closes the answer waits for its end; a server that goes on is not listened to.
+      if (tail.length() + out.length() > SseReader.EVENT_BYTES_MAX) {
+        goesOn = true;
+      } else {
+        tail.appendBuffer(out);
+      }
     } else if (out != null && out.length() > 0) {
       sink.piece(new Piece(out, null, tap.events()));
     }

@@ -6,6 +6,7 @@ import dev.gridtie.gateway.answer.Ending;
 import dev.gridtie.gateway.answer.Failure;
 import dev.gridtie.gateway.answer.Job;
 import dev.gridtie.gateway.answer.Piece;
+import dev.gridtie.gateway.answer.Room;
 import dev.gridtie.wire.Outcome;
 import dev.gridtie.wire.chat.ChatAnswer;
 import dev.gridtie.wire.chat.Collector;
@@ -21,7 +22,10 @@ import tools.jackson.databind.JsonNode;
 /** A server's answer that comes as one document: passed on as it is, or written anew. */
 final class WholeBody implements Pipe {
   /** The longest document that is taken. */
-  private static final int BYTES_MAX = 32 * 1024 * 1024;
+  static final int BYTES_MAX = 16 * 1024 * 1024;
+
+  /** How much a document takes in memory once it is read, in its own sizes. */
+  static final int READ_FACTOR = 3;
 
   private final Translator server;
   private final Job job;
@@ -29,14 +33,20 @@ final class WholeBody implements Pipe {
   private final Meter meter;
   private final AnswerSink sink;
   private final Buffer body = Buffer.buffer();
+  private final Room.Lease room;
   private boolean over;
 
-  WholeBody(Translator server, Job job, boolean verbatim, Meter meter, AnswerSink sink) {
+  /**
+   * @param room what is collected is counted there
+   */
+  WholeBody(
+      Translator server, Job job, boolean verbatim, Meter meter, AnswerSink sink, Room.Lease room) {
     this.server = server;
     this.job = job;
     this.verbatim = verbatim;
     this.meter = meter;
     this.sink = sink;
+    this.room = room;
   }
 
   @Override
@@ -46,6 +56,8 @@ final class WholeBody implements Pipe {
     }
     if (body.length() + bytes.length() > BYTES_MAX) {
       fail(Failures.malformed());
+    } else if (!room.grow((long) READ_FACTOR * bytes.length())) {
+      fail(Failures.noRoom());
     } else {
       body.appendBuffer(bytes);
     }

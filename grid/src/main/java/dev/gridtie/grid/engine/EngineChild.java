@@ -45,6 +45,7 @@ public final class EngineChild {
         List.of(
             Path.of(System.getProperty("java.home"), "bin", "java").toString(),
             "-XX:+UseSerialGC",
+            "-XX:+ExitOnOutOfMemoryError",
             "-Xmx512m",
             "-Xshare:auto",
             "--enable-native-access=ALL-UNNAMED",

@@ -235,6 +235,11 @@ public final class Grid {
       return member == null && now() - since > Protocol.HELLO_MS_MAX * 1_000_000L;
     }
 
+    /** Whether the node has said who it is, and may stay. */
+    public boolean isAdmitted() {
+      return member != null;
+    }
+
     /** Hears what the node says. What it may not say ends the connection. */
     public void hear(FromNode message) {
       Member from = member;

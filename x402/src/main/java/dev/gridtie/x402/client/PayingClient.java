@@ -38,7 +38,7 @@ public final class PayingClient {
   private static final int SIGNATURES = 2;
 
   private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(10);
-  private static final Duration ANSWER_PATIENCE = Duration.ofSeconds(120);
+  private static final Duration ANSWER_PATIENCE = Duration.ofMinutes(11);
   private static final Duration PAUSE = Duration.ofMillis(500);
 
   private final HttpClient http =

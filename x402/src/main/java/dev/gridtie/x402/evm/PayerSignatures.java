@@ -8,6 +8,8 @@ import dev.gridtie.x402.evm.EvmChain.Trial;
 import dev.gridtie.x402.facilitator.PaymentRefusedException;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -27,8 +29,19 @@ public final class PayerSignatures {
     Question question() throws PaymentRefusedException;
   }
 
+  /** How many contract wallets' signatures are checked on the chain at once. */
+  private static final int CHECKS_MAX = 32;
+
+  /** How many of them for one wallet. */
+  private static final int CHECKS_PER_WALLET_MAX = 4;
+
   private final EvmChain chain;
   private final EvmAddress asking;
+
+  /** How many checks are under way, by wallet; guarded by this object, as their sum is. */
+  private final Map<EvmAddress, Integer> asked = new HashMap<>();
+
+  private int checks;
 
   /**
    * @param asking from whom the chain is asked
@@ -100,6 +113,22 @@ public final class PayerSignatures {
             Arrays.copyOfRange(signature, length - ERC6492_TAIL.length, length), ERC6492_TAIL);
   }
 
+  /** Takes part in the bound on wallets that are asked at once: each is a foreign program's run. */
+  private synchronized void checking(EvmAddress wallet) throws UnreachableException {
+    int now = asked.getOrDefault(wallet, 0);
+    if (now >= CHECKS_PER_WALLET_MAX || checks >= CHECKS_MAX) {
+      throw new UnreachableException(
+          "as many contract wallets' signatures are being checked as may be; come again");
+    }
+    asked.put(wallet, now + 1);
+    checks++;
+  }
+
+  private synchronized void checked(EvmAddress wallet) {
+    checks--;
+    asked.computeIfPresent(wallet, (w, n) -> n == 1 ? null : n - 1);
+  }
+
   private boolean isValidEip1271(EvmAddress wallet, byte[] digest, byte[] signature)
       throws UnreachableException {
     byte[] call =
@@ -107,11 +136,14 @@ public final class PayerSignatures {
             Abi.selector("isValidSignature(bytes32,bytes)"),
             digest,
             Abi.trailingBytes(1, signature));
+    checking(wallet);
     try {
       byte[] answer = chain.call(asking, wallet, call);
       return answer.length == 32 && Arrays.equals(answer, Arrays.copyOf(EIP1271_MAGIC, 32));
     } catch (RefusedException e) {
       return false;
+    } finally {
+      checked(wallet);
     }
   }
 }

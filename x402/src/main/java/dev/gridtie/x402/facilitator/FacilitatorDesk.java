@@ -210,16 +210,16 @@ public final class FacilitatorDesk implements AutoCloseable {
             Optional.empty(),
             Optional.empty(),
             clock.instant().getEpochSecond());
-    write(claimed);
+    // Nothing is written down of what would not move money: anybody can make any number of those.
     ObjectNode invalid = verify(ceiling(question));
     if (!invalid.path("isValid").asBoolean(false)) {
-      forget(key);
       return refused(
           question,
           new Refusal(
               String.valueOf(Json.text(invalid, "invalidReason")),
               String.valueOf(Json.text(invalid, "invalidMessage"))));
     }
+    write(claimed);
     Settlement settlement =
         facilitator.settle(
             question.payment(), question.requirements(), signed -> write(claimed.sending(signed)));

@@ -1,23 +1,34 @@
 package dev.gridtie.x402.facilitator;
 
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
 import dev.gridtie.base.Json;
+import dev.gridtie.base.http.Bodies;
+import dev.gridtie.base.http.Bounds;
+import dev.gridtie.base.http.Connections;
 import dev.gridtie.x402.facilitator.FacilitatorDesk.Question;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentPayload;
+import io.vertx.core.MultiMap;
+import io.vertx.core.Vertx;
+import io.vertx.core.buffer.Buffer;
+import io.vertx.core.http.HttpMethod;
+import io.vertx.core.http.HttpServer;
+import io.vertx.core.http.HttpServerOptions;
+import io.vertx.core.http.HttpServerRequest;
+import io.vertx.core.http.HttpServerResponse;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.OutputStream;
-import java.net.InetSocketAddress;
-import java.net.URI;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -30,21 +41,35 @@ public final class FacilitatorServer implements AutoCloseable {
   /** The largest body that is read, in bytes. */
   private static final int BODY_BYTES_MAX = 64 * 1024;
 
-  /** How many requests are worked on at once. */
+  private static final int HEADER_BYTES_MAX = 16 * 1024;
+  private static final int LINE_BYTES_MAX = 4 * 1024;
+  private static final Duration START_PATIENCE = Duration.ofSeconds(10);
+
+  /** How many requests are worked on at once, each from when it is whole. */
   private static final int AT_ONCE_MAX = 512;
 
   private final FacilitatorDesk desk;
   private final Facilitator facilitator;
   private final Bazaar bazaar;
   private final Map<String, List<String>> signers;
+  private final Vertx vertx = Vertx.vertx();
   private final HttpServer server;
+  private final Bounds bounds;
+  private final Connections connections;
+  private final Bodies bodies;
   private final ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor();
   private final Semaphore atOnce = new Semaphore(AT_ONCE_MAX);
+
+  /** What clients may take before anything is verified for them. */
+  public static Bounds usualBounds() {
+    return Bounds.of(BODY_BYTES_MAX);
+  }
 
   /**
    * Listens.
    *
    * @param signers the keys' addresses, by network
+   * @param bounds what clients may take
    * @param port 0 for any
    * @throws IOException where the port cannot be had
    */
@@ -53,6 +78,7 @@ public final class FacilitatorServer implements AutoCloseable {
       Facilitator facilitator,
       Bazaar bazaar,
       Map<String, List<String>> signers,
+      Bounds bounds,
       String host,
       int port)
       throws IOException {
@@ -60,54 +86,144 @@ public final class FacilitatorServer implements AutoCloseable {
     this.facilitator = facilitator;
     this.bazaar = bazaar;
     this.signers = Map.copyOf(signers);
-    this.server = HttpServer.create(new InetSocketAddress(host, port), 0);
-    server.setExecutor(threads);
-    server.createContext("/", this::serve);
-    server.start();
+    this.bounds = bounds;
+    this.connections = new Connections(bounds, System::nanoTime);
+    this.bodies = new Bodies(bounds, System::nanoTime);
+    connections.watch(vertx);
+    bodies.watch(vertx);
+    this.server =
+        vertx.createHttpServer(
+            new HttpServerOptions()
+                .setMaxHeaderSize(HEADER_BYTES_MAX)
+                .setMaxInitialLineLength(LINE_BYTES_MAX)
+                .setIdleTimeout(0) // Connections' to watch
+                .setHttp2ClearTextEnabled(false)
+                .setHandle100ContinueAutomatically(true)
+                .setTcpNoDelay(true));
+    server.connectionHandler(connections::opened);
+    server.requestHandler(this::serve);
+    try {
+      var unused =
+          server
+              .listen(port, host)
+              .toCompletionStage()
+              .toCompletableFuture()
+              .get(START_PATIENCE.toSeconds(), TimeUnit.SECONDS);
+    } catch (ExecutionException | TimeoutException e) {
+      close();
+      throw new IOException("cannot listen on " + host + ":" + port + ": " + e.getMessage(), e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      close();
+      throw new IOException("interrupted");
+    }
   }
 
   public int port() {
-    return server.getAddress().getPort();
+    return server.actualPort();
   }
 
   /** An answer of HTTP. */
   private record Answer(int status, ObjectNode body) {}
 
-  private void serve(HttpExchange exchange) throws IOException {
-    try (exchange) {
-      Answer answer;
-      if (!atOnce.tryAcquire()) {
-        answer = error(503, "too many requests are being worked on; come again");
-      } else {
-        try {
-          answer = answer(exchange);
-        } catch (RuntimeException e) {
-          System.err.println("x402 facilitator: " + e);
-          answer = error(500, "something went wrong here; the same payment can be sent again");
-        } finally {
-          atOnce.release();
-        }
-      }
-      byte[] body = Json.writeBytes(answer.body());
-      exchange.getResponseHeaders().set("Content-Type", "application/json");
-      exchange.getResponseHeaders().set("Cache-Control", "no-store");
-      exchange.sendResponseHeaders(answer.status(), body.length);
-      try (OutputStream out = exchange.getResponseBody()) {
-        out.write(body);
-      }
+  // On the event loop
+
+  private void serve(HttpServerRequest request) {
+    Connections.Exchange exchange = connections.begin(request);
+    request.response().closeHandler(v -> exchange.over());
+    String path = request.path() == null ? "" : request.path();
+    boolean asks = path.equals("/verify") || path.equals("/settle");
+    if (!asks || request.method() != HttpMethod.POST) {
+      work(request, exchange, () -> asks ? error(405, "use POST here") : page(request, path));
+      return;
     }
+    bodies.receive(
+        request,
+        new Bodies.Receiver() {
+          @Override
+          public void whole(Bodies.Body body) {
+            work(
+                request,
+                exchange,
+                () -> {
+                  try {
+                    return asked(body.content(), path.equals("/settle"));
+                  } finally {
+                    body.release();
+                  }
+                });
+          }
+
+          @Override
+          public void refused(Bodies.Refusal why) {
+            request.response().putHeader("Connection", "close");
+            send(request, exchange, refusal(why));
+          }
+        });
   }
 
-  private Answer answer(HttpExchange exchange) throws IOException {
-    String path = exchange.getRequestURI().getPath();
-    boolean post = exchange.getRequestMethod().equals("POST");
-    boolean get = exchange.getRequestMethod().equals("GET");
+  private Answer refusal(Bodies.Refusal why) {
+    return switch (why) {
+      case TOO_LARGE -> error(413, "the body exceeds " + bounds.bodyBytes() + " bytes");
+      case TOO_SLOW ->
+          error(
+              408,
+              "the body came too slowly: whole within "
+                  + bounds.bodyPatience().toSeconds()
+                  + " s, and at least "
+                  + bounds.bodyBytesPerSecond()
+                  + " bytes a second");
+      case TOO_MANY_OF_ADDRESS ->
+          error(429, "too many requests of your address are only half sent; finish or close some");
+      case NO_ROOM -> error(503, "too many requests are coming in; come again");
+    };
+  }
+
+  /** Works on a whole request, on a thread of its own. */
+  private void work(
+      HttpServerRequest request, Connections.Exchange exchange, Supplier<Answer> way) {
+    if (!atOnce.tryAcquire()) {
+      send(request, exchange, error(503, "too many requests are being worked on; come again"));
+      return;
+    }
+    threads.execute(
+        () -> {
+          Answer answer;
+          try {
+            answer = way.get();
+          } catch (RuntimeException e) {
+            System.err.println("x402 facilitator: " + e);
+            answer = error(500, "something went wrong here; the same payment can be sent again");
+          } finally {
+            atOnce.release();
+          }
+          send(request, exchange, answer);
+        });
+  }
+
+  private static void send(
+      HttpServerRequest request, Connections.Exchange exchange, Answer answer) {
+    HttpServerResponse response = request.response();
+    if (response.closed() || response.ended()) {
+      return;
+    }
+    response.setStatusCode(answer.status());
+    response.putHeader("Content-Type", "application/json");
+    response.putHeader("Cache-Control", "no-store");
+    if (answer.status() == 429 || answer.status() == 503) {
+      response.putHeader("Retry-After", "1");
+    }
+    var unused =
+        response
+            .end(Buffer.buffer(Json.writeBytes(answer.body())))
+            .onComplete(v -> exchange.over());
+  }
+
+  private Answer page(HttpServerRequest request, String path) {
+    boolean get = request.method() == HttpMethod.GET;
     return switch (path) {
-      case "/verify", "/settle" ->
-          post ? asked(exchange, path.equals("/settle")) : error(405, "use POST here");
       case "/supported" -> get ? new Answer(200, supported()) : error(405, "use GET here");
-      case "/discovery/resources" ->
-          get ? resources(exchange.getRequestURI()) : error(405, "use GET here");
+      case "/discovery/resources" -> get ? resources(request.params()) : error(405, "use GET here");
       case "/health" -> new Answer(200, Json.object().put("status", "ok"));
       default ->
           error(
@@ -120,14 +236,7 @@ public final class FacilitatorServer implements AutoCloseable {
     return new Answer(status, Json.object().put("error", message));
   }
 
-  private Answer asked(HttpExchange exchange, boolean settle) throws IOException {
-    byte[] body;
-    try (InputStream in = exchange.getRequestBody()) {
-      body = in.readNBytes(BODY_BYTES_MAX + 1);
-    }
-    if (body.length > BODY_BYTES_MAX) {
-      return error(413, "the body exceeds " + BODY_BYTES_MAX + " bytes");
-    }
+  private Answer asked(byte[] body, boolean settle) {
     try {
       Question question = Question.fromJson(Json.parse(body));
       if (!settle) {
@@ -187,38 +296,38 @@ public final class FacilitatorServer implements AutoCloseable {
     return json;
   }
 
-  private Answer resources(URI uri) {
-    Map<String, String> query = query(uri);
+  private Answer resources(MultiMap query) {
     try {
       return new Answer(
           200,
           bazaar.page(
-              query.getOrDefault("type", ""),
-              Integer.parseInt(query.getOrDefault("limit", "20")),
-              Integer.parseInt(query.getOrDefault("offset", "0"))));
+              or(query.get("type"), ""),
+              Integer.parseInt(or(query.get("limit"), "20")),
+              Integer.parseInt(or(query.get("offset"), "0"))));
     } catch (IllegalArgumentException e) {
       return error(400, "limit must be from 1 to 100, and offset not negative");
     }
   }
 
-  private static Map<String, String> query(URI uri) {
-    Map<String, String> query = new HashMap<>();
-    String text = uri.getQuery();
-    if (text != null) {
-      for (String pair : text.split("&", -1)) {
-        int at = pair.indexOf('=');
-        if (at > 0) {
-          query.put(pair.substring(0, at), pair.substring(at + 1));
-        }
-      }
-    }
-    return query;
+  private static String or(@Nullable String value, String usual) {
+    return value == null ? usual : value;
   }
 
   /** Ends; what is being settled is found again at the next start. */
   @Override
   public void close() {
-    server.stop(0);
+    try {
+      var unused =
+          vertx
+              .close()
+              .toCompletionStage()
+              .toCompletableFuture()
+              .get(START_PATIENCE.toSeconds(), TimeUnit.SECONDS);
+    } catch (ExecutionException | TimeoutException e) {
+      System.err.println("x402 facilitator: stopping: " + e.getMessage());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
     threads.shutdownNow();
   }
 
