@@ -237,6 +237,7 @@ final class Gateway implements AutoCloseable {
                           config.creditRate(),
                           home,
                           beside,
+                          install,
                           vertx,
                           database,
                           catalog,

@@ -194,15 +194,27 @@ record GatewayConfig(
   /**
    * Contributed machines.
    *
-   * @param invitedOnly whether only nodes with an invitation into a pool may join
+   * @param invitedOnly whether only nodes with an invitation into a pool may join, and the node of
+   *     this home; so unless it is said to be false
+   * @param builds of engines that may answer, besides this gateway's own
    * @param usdPerKwh what electricity costs contributors here, for the bonus of machines that earn
    *     less than they burn; no bonus where left out, or where credits have no price
    * @param models that nodes are asked to serve, the most wanted first
    */
   record GridSettings(
-      boolean invitedOnly,
+      @Nullable Boolean invitedOnly,
+      @Nullable List<String> builds,
       @Nullable String usdPerKwh,
-      @JsonProperty(required = true) List<GridModel> models) {}
+      @JsonProperty(required = true) List<GridModel> models) {
+    GridSettings(
+        @Nullable Boolean invitedOnly, @Nullable String usdPerKwh, List<GridModel> models) {
+      this(invitedOnly, null, usdPerKwh, models);
+    }
+
+    boolean openToAll() {
+      return Boolean.FALSE.equals(invitedOnly);
+    }
+  }
 
   /**
    * A model that nodes are asked to serve.
@@ -540,8 +552,8 @@ record GatewayConfig(
       }
       if (checkSeconds * 10 > withdrawDelaySeconds) {
         throw new IOException(
-            "chain.channels.checkSeconds must be at most a tenth of withdrawDelaySeconds, or a payer"
-                + " could leave unnoticed");
+            "chain.channels.checkSeconds must be at most a tenth of withdrawDelaySeconds, or a"
+                + " payer could leave unnoticed");
       }
       return new ClaimPolicy(
           usd("chain.channels.claimUsd", claimUsd, PicoUsd.ofDollars("1")),

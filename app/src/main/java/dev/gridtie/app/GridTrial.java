@@ -292,6 +292,7 @@ final class GridTrial implements AutoCloseable {
           decimals: 6
         models: []
         grid:
+          invitedOnly: false
           models:
             - id: %s
               files: {F16: "%s"}

@@ -12,6 +12,9 @@ import dev.gridtie.gateway.nodes.Pool;
 import dev.gridtie.gateway.nodes.PoolAdmission;
 import dev.gridtie.gateway.nodes.PoolStore;
 import dev.gridtie.gateway.till.Credits;
+import dev.gridtie.grid.engine.Engine;
+import dev.gridtie.grid.engine.Tokenizer;
+import dev.gridtie.grid.fleet.Counter;
 import dev.gridtie.grid.fleet.Grid;
 import dev.gridtie.grid.link.Message.FromGateway;
 import dev.gridtie.grid.model.Manifest;
@@ -35,7 +38,10 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicReference;
@@ -61,6 +67,7 @@ final class GridWiring implements AutoCloseable {
       Optional<Credits.Rate> rate,
       Home home,
       Path beside,
+      Install install,
       Vertx vertx,
       Database database,
       Catalog catalog,
@@ -92,6 +99,13 @@ final class GridWiring implements AutoCloseable {
     } catch (IllegalArgumentException e) {
       throw new Main.Failure("grid.models: " + e.getMessage());
     }
+    if (settings.openToAll()) {
+      System.err.println(
+          "gridtie: warning: grid.invitedOnly is false, so strangers' machines answer: who runs one"
+              + " reads the prompts it is given and may answer with anything, and what it does is"
+              + " not verified; leave invitedOnly out to take only the nodes you invite");
+    }
+    Map<String, Counter> counters = counters(offered, files, home, install);
     KeyPair key = home.receiptKey();
     PoolStore pools = opened(PoolStore.open(home.ledger()));
     GridModels models = new GridModels(catalog, terms, clock);
@@ -116,7 +130,14 @@ final class GridWiring implements AutoCloseable {
             new Grid.Config(
                 Base64.getEncoder().encodeToString(key.getPublic().getEncoded()),
                 offered,
-                new PoolAdmission(pools, key.getPublic(), !settings.invitedOnly(), clock),
+                builds(settings),
+                counters,
+                new PoolAdmission(
+                    pools,
+                    key.getPublic(),
+                    settings.openToAll(),
+                    Set.of(home.evmKey("node").address().lower()),
+                    clock),
                 (digest, signature) ->
                     Signatures.recover(digest, signature)
                         .map(EvmAddress::lower)
@@ -140,6 +161,43 @@ final class GridWiring implements AutoCloseable {
         () -> {
           boolean unused = vertx.cancelTimer(ticking) && vertx.cancelTimer(reviewing);
         });
+  }
+
+  /** This release's engines, whatever they compute on, and those that the operator has named. */
+  private static Set<String> builds(GatewayConfig.GridSettings settings) {
+    Set<String> builds = new TreeSet<>();
+    Engine.BACKENDS.forEach(b -> builds.add(Engine.BUILD + "+" + b));
+    if (settings.builds() != null) {
+      builds.addAll(settings.builds());
+    }
+    return builds;
+  }
+
+  /** By the manifest's hash: one for each model whose file is here. */
+  private Map<String, Counter> counters(
+      List<Grid.Offered> offered, Map<String, Path> files, Home home, Install install) {
+    Map<String, Counter> counters = new LinkedHashMap<>();
+    for (Grid.Offered model : offered) {
+      if (!install.hasNatives()) {
+        break;
+      }
+      model.wanted().manifest().variants().stream()
+          .map(v -> files.get(v.sha256()))
+          .filter(Objects::nonNull)
+          .findFirst()
+          .ifPresent(
+              file -> {
+                Tokenizer tokenizer =
+                    opened(
+                        new Tokenizer(
+                            Engine.libraries(install.nodeModules()),
+                            file,
+                            home.logs().resolve("engine.log"),
+                            System::nanoTime));
+                counters.put(model.hash(), tokenizer::count);
+              });
+    }
+    return counters;
   }
 
   private <T extends AutoCloseable> T opened(T part) {

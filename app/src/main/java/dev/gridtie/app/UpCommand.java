@@ -243,14 +243,14 @@ final class UpCommand implements Callable<Integer> {
         .withGrid(grid());
   }
 
-  /** The bundled model may be answered by other machines too, or other processes of this one. */
+  /** The bundled model may be answered by the node of this home too, and by those invited. */
   private static GatewayConfig.GridSettings grid() {
     Map<String, String> files = new LinkedHashMap<>();
     for (String kind : List.of("F16", "Q8_0", "Q4_0")) {
       files.put(kind, "models/tiny/gridtie-tiny-" + kind + ".gguf");
     }
     return new GatewayConfig.GridSettings(
-        false,
+        true,
         null,
         List.of(
             new GatewayConfig.GridModel(

@@ -7,6 +7,8 @@ import dev.gridtie.base.Json;
 import dev.gridtie.gateway.account.ApiKey;
 import dev.gridtie.gateway.account.KeyLimits;
 import dev.gridtie.gateway.account.KeyStore;
+import dev.gridtie.grid.engine.EndReason;
+import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.grid.link.Codec;
 import dev.gridtie.grid.link.Identity;
 import dev.gridtie.grid.link.Message.FromGateway;
@@ -669,6 +671,124 @@ class GridIT {
       assertThat(world.get("/v1/grid/stats").statusCode()).isEqualTo(200);
       assertThat(ready()).isZero();
     }
+  }
+
+  /** A node that answers at once, with whatever, and claims what no machine can do. */
+  private static final class Boaster {
+    private final Raw raw;
+    private final EvmKey key = EvmKey.random(new SecureRandom());
+    final CompletableFuture<FromGateway.Refused> refused = new CompletableFuture<>();
+    private final Thread thread;
+
+    Boaster(HttpClient http, String build) throws Exception {
+      raw = Raw.open(http);
+      FromGateway.Challenge challenge = (FromGateway.Challenge) raw.next();
+      FromNode.Hello h = raw.hello(key, challenge);
+      raw.send(
+          Codec.write(
+              new FromNode.Hello(
+                  h.version(),
+                  h.address(),
+                  h.signature(),
+                  h.name(),
+                  "mars",
+                  "",
+                  h.hardware(),
+                  h.memoryBytes(),
+                  h.diskBytes(),
+                  64,
+                  100_000)));
+      assertThat(raw.next()).isInstanceOf(FromGateway.Welcome.class);
+      FromGateway.Offer.Wanted model = ((FromGateway.Offer) raw.next()).models().getFirst();
+      String file = model.manifest().variants().getFirst().sha256();
+      raw.send(
+          Codec.write(
+              new FromNode.Serving(
+                  model.manifest().hash(), file, build, true, 64, 1 << 20, 1_000_000, 1_000_000)));
+      raw.send(Codec.write(new FromNode.Status(true, "", 0, 1L << 30)));
+      thread = Thread.ofVirtual().start(this::answer);
+    }
+
+    String address() {
+      return key.address().lower();
+    }
+
+    private void answer() {
+      try {
+        while (!raw.closed.isDone()) {
+          String frame = raw.frames.poll(100, TimeUnit.MILLISECONDS);
+          switch (frame == null ? null : Codec.fromGateway(frame)) {
+            case FromGateway.Generate g -> {
+              raw.send(Codec.write(new FromNode.Started(g.job(), 400)));
+              raw.send(Codec.write(new FromNode.Text(g.job(), "x", List.of(1), 1)));
+              raw.send(Codec.write(new FromNode.Ended(g.job(), EndReason.STOP, 400, 1)));
+            }
+            case FromGateway.Count c -> raw.send(Codec.write(new FromNode.Counted(c.job(), 400)));
+            case FromGateway.Ping p -> raw.send(Codec.write(new FromNode.Pong(p.nanos())));
+            case FromGateway.Refused r -> refused.complete(r);
+            case null, default -> {}
+          }
+        }
+      } catch (Exception e) {
+        raw.closed.complete(-1);
+      }
+    }
+  }
+
+  @Test
+  void aNodeThatClaimsTheWorldGetsNoMoreThanItsShareAndChangesNoQuote() throws Exception {
+    startGateway(model("gridtie/tiny", null, Map.of("Q8_0", tiny("Q8_0"))));
+    Spawned unused = join(newHome());
+    Spawned unused2 = join(newHome());
+    TestGateway.eventually("both answer", () -> ready() == 2);
+    byte[] unpaid = Json.writeBytes(question("gridtie/tiny", "Who are you?", 1));
+    String quote = amount(unpaid);
+    String key = key("buyer", KeyLimits.NONE);
+    try (HttpClient http = HttpClient.newHttpClient()) {
+      Boaster strange = new Boaster(http, "x");
+      assertThat(strange.refused.get(20, TimeUnit.SECONDS).code()).isEqualTo("build_unknown");
+      Boaster boaster = new Boaster(http, Engine.BUILD + "+cpu");
+      TestGateway.eventually("it is here", () -> ready() == 3);
+      assertThat(TestGateway.json(world.get("/v1/grid/models")).path("data"))
+          .as("it opens no group, by its build or its region")
+          .hasSize(1);
+      int won = 0;
+      for (int i = 0; i < 40; i++) {
+        HttpResponse<String> answer =
+            ask(key, question("gridtie/tiny", "Who are you? " + i, i).put("max_tokens", 12));
+        assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+        assertThat(TestGateway.json(answer).path("usage").path("prompt_tokens").asInt())
+            .isLessThan(100);
+        String node = answer.headers().firstValue("X-Gridtie-Node").orElseThrow();
+        won += node.equals(boaster.address()) ? 1 : 0;
+        assertThat(amount(unpaid)).isEqualTo(quote);
+      }
+      System.out.printf("the boaster got %d of 40%n", won);
+      assertThat(won).isBetween(1, 26);
+    }
+  }
+
+  private static String amount(byte[] body) throws Exception {
+    HttpResponse<String> answer = world.post(body, Map.of());
+    assertThat(answer.statusCode()).isEqualTo(402);
+    return TestGateway.json(answer).path("accepts").path(0).path("amount").asString();
+  }
+
+  @Test
+  void withoutAnInvitationOnlyTheNodeOfTheGatewaysHomeJoins() throws Exception {
+    GatewayConfig.GridModel tiny = model("gridtie/tiny", null, Map.of("Q8_0", tiny("Q8_0")));
+    gateway =
+        world.start(
+            world
+                .config(0, List.of())
+                .withGrid(new GatewayConfig.GridSettings(null, null, List.of(tiny))));
+    Spawned stranger = join(newHome());
+    assertThat(stranger.process().waitFor(60, TimeUnit.SECONDS)).isTrue();
+    assertThat(Files.readString(stranger.log()))
+        .contains("gridtie pool invite")
+        .contains("--invitation");
+    Spawned unused = join(world.home.path());
+    TestGateway.eventually("the gateway's own", () -> ready() == 1);
   }
 
   @Test

@@ -15,6 +15,7 @@ import java.security.KeyPairGenerator;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -48,7 +49,7 @@ class PoolsTest {
             : Location.in(home);
     key = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
     pools = PoolStore.open(where);
-    admission = new PoolAdmission(pools, key.getPublic(), false, () -> now);
+    admission = new PoolAdmission(pools, key.getPublic(), false, Set.of(ADA), () -> now);
     assertThat(pools.add(new Pool("ward", false, true, now, false))).isTrue();
   }
 
@@ -114,8 +115,16 @@ class PoolsTest {
   @Test
   void whoeverIsNotInvitedIsTakenWhereTheGatewayIsOpenToAll() {
     assertThat(decide(EVE, "")).isEqualTo("invitation_required");
-    admission = new PoolAdmission(pools, key.getPublic(), true, () -> now);
+    assertThat(admission.stillMember("", EVE)).isFalse();
+    admission = new PoolAdmission(pools, key.getPublic(), true, Set.of(), () -> now);
     assertThat(decide(EVE, "")).isEqualTo("into ");
+    assertThat(admission.stillMember("", EVE)).isTrue();
+  }
+
+  @Test
+  void theNodeOfTheGatewaysOwnHomeNeedsNoInvitation() {
+    assertThat(decide(ADA, "")).isEqualTo("into ");
+    assertThat(admission.stillMember("", ADA)).isTrue();
   }
 
   @Test

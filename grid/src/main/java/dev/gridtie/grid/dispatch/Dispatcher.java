@@ -25,6 +25,9 @@ public final class Dispatcher {
   /** And with many nodes it takes longer. */
   private static final long TABLE_NANOS_PER_NODE = 100_000L;
 
+  /** Tokens a second that a node counts for while none was measured: what a small machine has. */
+  private static final int NEWCOMER_SPEED = 8;
+
   private final LongSupplier nanos;
   private final RandomGenerator random;
   private final int waitingMax;
@@ -40,6 +43,8 @@ public final class Dispatcher {
   private Maglev table = Maglev.of(List.of());
   private boolean tableStale;
   private long tableBuiltAt;
+  private Slot.Usual usual = new Slot.Usual(NEWCOMER_SPEED, Integer.MAX_VALUE, 0);
+  private long usualAt;
 
   private record Later(long at, Slot slot) implements Comparable<Later> {
     @Override
@@ -76,6 +81,7 @@ public final class Dispatcher {
         throw new IllegalArgumentException(slot.node() + " is here already");
       }
       tableStale = true;
+      slot.usual(usual);
       given = changed(slot);
     }
     given.forEach(Given::tell);
@@ -161,13 +167,16 @@ public final class Dispatcher {
   }
 
   private @Nullable Slot home(long key, long now) {
-    long pause = Math.max(TABLE_NANOS_MIN, TABLE_NANOS_PER_NODE * nodes.size());
-    if (tableStale && now - tableBuiltAt >= pause) {
+    if (tableStale && now - tableBuiltAt >= pauseNanos()) {
       table = Maglev.of(new ArrayList<>(nodes.values()));
       tableStale = false;
       tableBuiltAt = now;
     }
     return table.isEmpty() ? null : table.of(key);
+  }
+
+  private long pauseNanos() {
+    return Math.max(TABLE_NANOS_MIN, TABLE_NANOS_PER_NODE * nodes.size());
   }
 
   /** A node has room, or less: puts it in its place, and gives it what waits. */
@@ -210,6 +219,43 @@ public final class Dispatcher {
         later.add(new Later(slot.quarantinedUntil(), slot));
       }
     }
+  }
+
+  /**
+   * A node has said so much of an answer: what it counts for follows from this alone.
+   *
+   * @param tookNanos from the request to the last token, as seen here
+   */
+  public synchronized void measured(Slot slot, int tokens, long tookNanos) {
+    if (tokens < Slot.MEASURED_TOKENS_MIN) {
+      return;
+    }
+    slot.measured(tokens, tookNanos);
+    long now = nanos.getAsLong();
+    if (now - usualAt >= pauseNanos()) {
+      usualAt = now;
+      lookWhatIsUsual();
+    }
+  }
+
+  /**
+   * A newcomer counts for what the slower ones give, and a stranger for no more than the faster
+   * ones, and no sooner than half of them: so a few nodes that answer much too fast or too slowly
+   * move neither.
+   */
+  private void lookWhatIsUsual() {
+    double[] speeds =
+        nodes.values().stream().mapToDouble(Slot::measured).filter(s -> s > 0).sorted().toArray();
+    if (speeds.length == 0) {
+      return;
+    }
+    int lower = (int) Math.max(1, speeds[(speeds.length - 1) / 4]);
+    int upper = (int) Math.max(1, speeds[(speeds.length - 1) * 3 / 4]);
+    // Conversations stay with their nodes unless speeds are no more what the table was built for.
+    tableStale |= upper < usual.most() * 3L / 4 || upper > usual.most() * 4L / 3;
+    long[] soon = nodes.values().stream().mapToLong(Slot::soonNanos).sorted().toArray();
+    usual = new Slot.Usual(lower, upper, soon[(soon.length - 1) / 2]);
+    nodes.values().forEach(n -> n.usual(usual));
   }
 
   /** An answer was taken from a node for reasons that say nothing of the node. */

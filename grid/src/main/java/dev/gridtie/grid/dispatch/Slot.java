@@ -12,6 +12,25 @@ public final class Slot {
   private static final double RELIABILITY_STEP = 0.05;
 
   private static final double RELIABILITY_MIN = 0.05;
+
+  /** So many slots a node is given at first; more are opened as it proves that it fills them. */
+  static final int SLOTS_NEW = 4;
+
+  /** Shorter answers say little of a speed: most of their time is the prompt's. */
+  public static final int MEASURED_TOKENS_MIN = 8;
+
+  /** How much one answer moves what was measured, once some were. */
+  private static final double SPEED_STEP = 0.2;
+
+  /** One answer raises what is believed of a speed to at most so many times what it was. */
+  private static final double SPEED_GROWTH_MAX = 2;
+
+  /** More slots must not cost more of the throughput than this leaves. */
+  private static final double THROUGHPUT_LEFT_MIN = 0.9;
+
+  /** Tokens a second that nothing is slower than, to what counts here. */
+  private static final double MIN_SPEED = 0.01;
+
   private static final long QUARANTINE_NANOS = 500_000_000L;
   private static final int QUARANTINE_DOUBLINGS_MAX = 7;
 
@@ -22,7 +41,13 @@ public final class Slot {
 
   private final String node;
   private final int slots;
-  private final int tokensPerSecond;
+  private final int claimed;
+  private final boolean trusted;
+  private int opened;
+  private double measured;
+  private int measurements;
+  private double throughputBest;
+  private Usual usual = Usual.UNKNOWN;
   private final Gaps gaps = new Gaps();
   private final Gaps firsts = new Gaps();
   private long roundTripNanos;
@@ -47,17 +72,33 @@ public final class Slot {
   boolean gone;
 
   /**
-   * @param node its address
-   * @param slots answers at once
-   * @param tokensPerSecond in one slot
+   * What is usual among the nodes of a dispatcher, by what was measured of them.
+   *
+   * @param newcomer tokens a second that a node counts for until it was measured itself
+   * @param most tokens a second that a node counts for, unless it is trusted
+   * @param soonestNanos until its first token; none counts as sooner, unless it is trusted
    */
-  public Slot(String node, int slots, int tokensPerSecond, long nowNanos) {
+  record Usual(int newcomer, int most, long soonestNanos) {
+    /** Of nodes that no dispatcher has: what they claim. */
+    static final Usual UNKNOWN = new Usual(Integer.MAX_VALUE, Integer.MAX_VALUE, 0);
+  }
+
+  /**
+   * @param node its address
+   * @param slots answers at once, as it claims
+   * @param claimed tokens a second in one slot, as it claims: it counts for less where less was
+   *     measured, and never for more than was
+   * @param trusted whether a pool's operator vouches for it
+   */
+  public Slot(String node, int slots, int claimed, boolean trusted, long nowNanos) {
     if (slots < 1) {
       throw new IllegalArgumentException("a node has at least one slot");
     }
     this.node = node;
     this.slots = slots;
-    this.tokensPerSecond = Math.max(1, tokensPerSecond);
+    this.claimed = Math.max(1, claimed);
+    this.trusted = trusted;
+    this.opened = Math.min(slots, SLOTS_NEW);
     this.heardAt = nowNanos;
   }
 
@@ -65,12 +106,44 @@ public final class Slot {
     return node;
   }
 
+  /** Answers that it is given at once now: no more than it claims. */
   public int slots() {
-    return slots;
+    return opened;
   }
 
+  /** In one slot: as was measured, or what a newcomer counts for; a claim only lowers it. */
   public int tokensPerSecond() {
-    return tokensPerSecond;
+    double believed =
+        measured == 0 ? usual.newcomer() : trusted ? measured : Math.min(measured, usual.most());
+    return (int) Math.clamp(believed, 1, claimed);
+  }
+
+  /** Tokens a second in one slot, as was measured here; 0 where nothing was. */
+  double measured() {
+    return measured;
+  }
+
+  void usual(Usual newUsual) {
+    usual = newUsual;
+  }
+
+  /** An answer has taken so long, from its request until now, at whatever else it does. */
+  void measured(int tokens, long tookNanos) {
+    double before = measured == 0 ? tokensPerSecond() : measured;
+    double rate = Math.min(tokens * 1e9 / Math.max(1, tookNanos), before * SPEED_GROWTH_MAX);
+    double step = Math.max(SPEED_STEP, 1.0 / (measurements + 1));
+    measured = Math.max(MIN_SPEED, before + (rate - before) * step);
+    measurements++;
+  }
+
+  /** Opens more slots where all are needed, and those that are open bring what they should. */
+  private void open() {
+    double throughput = measured * opened;
+    boolean full = running + elsewhere >= opened;
+    if (full && opened < slots && throughput > throughputBest * THROUGHPUT_LEFT_MIN) {
+      throughputBest = Math.max(throughputBest, throughput);
+      opened = Math.min(slots, 2 * opened);
+    }
   }
 
   public int running() {
@@ -103,12 +176,12 @@ public final class Slot {
   }
 
   int free() {
-    return slots - running - elsewhere;
+    return opened - running - elsewhere;
   }
 
   /** Tokens a second that a free slot adds, by how sure they are; never 0. */
   long weight() {
-    return Math.max(1, (long) (tokensPerSecond * 1_000L * reliability));
+    return Math.max(1, (long) (tokensPerSecond() * 1_000L * reliability));
   }
 
   boolean mayTake(long now, long quietMax) {
@@ -117,9 +190,15 @@ public final class Slot {
 
   /** How soon it would say the first word of an answer; smaller is better. */
   double score() {
-    double load = (double) (running + elsewhere) / slots;
-    double expected = roundTripNanos + firsts.percentile(50, 0);
+    double load = (double) (running + elsewhere) / opened;
+    long soon = soonNanos();
+    double expected = trusted ? soon : Math.max(soon, usual.soonestNanos());
     return (load + 0.05 + expected / 1e9 * 0.2) / reliability;
+  }
+
+  /** Until its first token, half of the time; 0 where too little was seen. */
+  long soonNanos() {
+    return roundTripNanos + firsts.percentile(50, 0);
   }
 
   void took() {
@@ -127,6 +206,11 @@ public final class Slot {
   }
 
   void finished(boolean well, long now) {
+    if (well) {
+      open();
+    } else {
+      opened = Math.min(opened, Math.max(Math.min(slots, SLOTS_NEW), opened / 2));
+    }
     running = Math.max(0, running - 1);
     reliability =
         Math.max(RELIABILITY_MIN, reliability + ((well ? 1 : 0) - reliability) * RELIABILITY_STEP);

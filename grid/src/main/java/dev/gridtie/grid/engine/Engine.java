@@ -41,6 +41,9 @@ public final class Engine implements Generator, AutoCloseable {
    */
   public static final String BUILD = "llama.cpp-" + Llama.VERSION + "+gumbel-1";
 
+  /** What an engine may compute on. */
+  public static final List<String> BACKENDS = List.of("cpu", "cuda", "vulkan", "metal");
+
   private static final Duration START_PATIENCE = Duration.ofSeconds(120);
   private static final Duration COUNT_PATIENCE = Duration.ofSeconds(30);
   private static final Duration PAUSE_FIRST = Duration.ofMillis(200);
@@ -62,7 +65,7 @@ public final class Engine implements Generator, AutoCloseable {
    *
    * @param libraries the folder with llama.cpp's libraries
    * @param model a GGUF
-   * @param slots how many requests are answered in one batch
+   * @param slots how many requests are answered in one batch; 0 where prompts are only counted
    * @param contextTokens of each request, prompt and answer together
    * @param threads for computing
    * @param log where the child's errors go
@@ -525,7 +528,7 @@ public final class Engine implements Generator, AutoCloseable {
   public static String backend(Path libraries) {
     String name = String.valueOf(libraries.getFileName());
     String last = name.substring(name.lastIndexOf('-') + 1);
-    return List.of("cuda", "vulkan", "metal").contains(last) ? last : "cpu";
+    return BACKENDS.contains(last) ? last : "cpu";
   }
 
   /** The folder with llama.cpp's libraries for this platform among the installed npm packages. */

@@ -74,7 +74,8 @@ final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
    *
    * @param libraries the folder with libllama and its backends
    * @param file a GGUF
-   * @param sequences how many can be in one batch
+   * @param sequences how many can be in one batch; 0 where prompts are only to be counted: the
+   *     weights stay on the disk then
    * @param contextTokens of each sequence
    * @param batchMax tokens in one batch
    */
@@ -106,6 +107,8 @@ final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
         1,
         "no_alloc",
         0);
+    boolean countsOnly = sequences == 0;
+    modelParams.set(JAVA_BYTE, offset(MODEL_PARAMS, "vocab_only"), (byte) (countsOnly ? 1 : 0));
     this.model =
         (MemorySegment)
             library.call(
@@ -167,13 +170,15 @@ final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
     setInt(params, "type_k", TYPE_F32);
     setInt(params, "type_v", TYPE_F32);
     this.context =
-        (MemorySegment)
-            library.call(
-                "llama_init_from_model",
-                FunctionDescriptor.of(ADDRESS, ADDRESS, CONTEXT_PARAMS),
-                model,
-                params);
-    if (context.address() == 0) {
+        countsOnly
+            ? MemorySegment.NULL
+            : (MemorySegment)
+                library.call(
+                    "llama_init_from_model",
+                    FunctionDescriptor.of(ADDRESS, ADDRESS, CONTEXT_PARAMS),
+                    model,
+                    params);
+    if (!countsOnly && context.address() == 0) {
       throw new NativeException(
           "llama.cpp cannot make a context of "
               + sequences
@@ -182,14 +187,19 @@ final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
               + " tokens");
     }
     int perSequence =
-        (int) library.call("llama_n_ctx_seq", FunctionDescriptor.of(JAVA_INT, ADDRESS), context);
+        countsOnly
+            ? 0
+            : (int)
+                library.call("llama_n_ctx_seq", FunctionDescriptor.of(JAVA_INT, ADDRESS), context);
     if (perSequence < contextTokens) {
       throw new NativeException(
           "llama.cpp gives each sequence " + perSequence + " tokens, not " + contextTokens);
     }
     this.memory =
-        (MemorySegment)
-            library.call("llama_get_memory", FunctionDescriptor.of(ADDRESS, ADDRESS), context);
+        countsOnly
+            ? MemorySegment.NULL
+            : (MemorySegment)
+                library.call("llama_get_memory", FunctionDescriptor.of(ADDRESS, ADDRESS), context);
 
     this.decode = library.handle("llama_decode", FunctionDescriptor.of(JAVA_INT, ADDRESS, BATCH));
     this.logitsIth =
@@ -420,7 +430,9 @@ final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
 
   @Override
   public void close() {
-    library.call("llama_free", FunctionDescriptor.ofVoid(ADDRESS), context);
+    if (context.address() != 0) {
+      library.call("llama_free", FunctionDescriptor.ofVoid(ADDRESS), context);
+    }
     library.call("llama_model_free", FunctionDescriptor.ofVoid(ADDRESS), model);
     arena.close();
   }

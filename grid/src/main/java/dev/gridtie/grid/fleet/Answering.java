@@ -1,7 +1,5 @@
 package dev.gridtie.grid.fleet;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import dev.gridtie.grid.dispatch.Request;
 import dev.gridtie.grid.dispatch.Slot;
 import dev.gridtie.grid.engine.Ask;
@@ -15,6 +13,7 @@ import dev.gridtie.grid.pay.PayFormula;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -35,10 +34,8 @@ final class Answering implements Engine.Generation {
   /** Tokens at an answer's end that stand for no text: of a stop text, or of half a character. */
   private static final int UNTOLD_MAX = 256;
 
-  /** What a template may put before a conversation, and around each turn. */
-  private static final int TEMPLATE_TOKENS_MAX = 1_024;
-
-  private static final int TURN_TOKENS_MAX = 32;
+  /** No token stands for more characters, over a whole answer. */
+  private static final int CHARS_PER_TOKEN_MAX = 1_024;
 
   /** A stall is not called one before this. */
   private static final long STALL_NANOS_MIN = 400_000_000L;
@@ -57,19 +54,25 @@ final class Answering implements Engine.Generation {
   private static final double SLOW_PART = 0.25;
 
   private final Grid grid;
-  private final Group group;
   private final Ask ask;
   private final Engine.Listener listener;
   private final long conversation;
-  private final long promptMax;
+  private final int promptMax;
   private final List<Integer> said = new ArrayList<>();
   private final Set<String> lostOn = new HashSet<>();
+  private Group group;
   private @Nullable Request waiting;
   private @Nullable Leg leg;
   private @Nullable Leg hedge;
   private int parts;
   private int losses;
   private int doubts;
+  private int refusals;
+  private long chars;
+
+  /** As the gateway has counted; −1 where it has not, and what nodes say is within bounds. */
+  private int counted = -1;
+
   private int promptTokens = -1;
   private boolean paused;
   private boolean over;
@@ -88,6 +91,9 @@ final class Answering implements Engine.Generation {
     int windowTokens;
     int prompt;
     boolean closed;
+
+    /** Whether it had to wait for its reader, so that its time says nothing of it. */
+    boolean heldUp = paused;
 
     Leg(Member member, Slot slot, int part) {
       this.member = member;
@@ -114,16 +120,30 @@ final class Answering implements Engine.Generation {
     this.listener = listener;
     this.said.addAll(ask.said());
     this.conversation = conversation(ask.turns());
-    this.promptMax = promptMax(ask.turns());
+    this.promptMax = PromptCounts.most(ask.turns());
+    PromptCounts counts = group.counts();
+    if (counts != null) {
+      counts.known(ask.turns()).ifPresentOrElse(n -> counted = n, () -> countLater(counts));
+    }
   }
 
-  /** A token stands for a byte at least; templates put some words around. */
-  private static long promptMax(List<Turn> turns) {
-    long bytes = TEMPLATE_TOKENS_MAX;
-    for (Turn turn : turns) {
-      bytes += turn.content().getBytes(UTF_8).length + TURN_TOKENS_MAX;
-    }
-    return bytes;
+  private void countLater(PromptCounts counts) {
+    grid.later(
+        () -> {
+          try {
+            int tokens = counts.count(ask.turns());
+            synchronized (this) {
+              counted = tokens;
+            }
+          } catch (Engine.EngineException e) {
+            // What its nodes say is within bounds.
+          }
+        });
+  }
+
+  /** The prompt's tokens: the gateway's own count where there is one, else a node's. */
+  private int prompt(Leg from) {
+    return counted >= 0 ? counted : from.prompt;
   }
 
   /** A conversation is what it began with. */
@@ -231,8 +251,9 @@ final class Answering implements Engine.Generation {
     win(from);
     boolean honest =
         text.count() == said.size() + text.tokens().size()
-            && (ask.maxTokens() == 0 || text.count() <= ask.maxTokens());
-    if (!honest) {
+            && text.count() <= (ask.maxTokens() == 0 ? group.contextTokens() : ask.maxTokens());
+    chars += text.text().length();
+    if (!honest || chars > (long) CHARS_PER_TOKEN_MAX * (text.count() + UNTOLD_MAX)) {
       grid.misbehaved(from.member, "it counts tokens that it has not said");
       return;
     }
@@ -243,7 +264,7 @@ final class Answering implements Engine.Generation {
       group.dispatcher().first(from.slot, now - from.begun);
       listener.by(from.member.address());
       if (promptTokens < 0) {
-        promptTokens = from.prompt;
+        promptTokens = prompt(from);
         listener.started(promptTokens);
       }
     } else if (!paused) {
@@ -280,24 +301,30 @@ final class Answering implements Engine.Generation {
     over = true;
     leg = null;
     close(from);
-    paid(from, ended.count());
+    int count = said.size(); // those that were seen, whatever it claims
+    paid(from, count);
     from.member.answers.incrementAndGet();
-    grid.answered(from.member, ended.count() - from.from);
+    grid.answered(from.member, count - from.from);
     if (from.firstAt == 0) {
       listener.by(from.member.address());
     }
     if (promptTokens < 0) {
-      promptTokens = from.prompt;
+      promptTokens = prompt(from);
       listener.started(promptTokens);
     }
     grid.ended(this, group);
     group.dispatcher().finished(from.slot, true);
-    listener.ended(ended.reason(), promptTokens, ended.count());
+    listener.ended(ended.reason(), promptTokens, count);
   }
 
   private void failed(Leg from, FromNode.Failed failed) {
     EngineFailure failure = Group.failure(failed);
-    if (!failure.retryable() && said.size() == ask.said().size()) {
+    boolean refused = !failure.retryable() && said.size() == ask.said().size();
+    if (refused && ++refusals < Group.OPINIONS && group.size() > lostOn.size() + 1) {
+      lose(from, false); // another may see it differently, and one is not believed alone
+      return;
+    }
+    if (refused) {
       over = true;
       for (Leg each : open()) {
         close(each);
@@ -362,12 +389,23 @@ final class Answering implements Engine.Generation {
       fail(EngineFailure.crashed());
       return;
     }
-    if (lostOn.size() >= group.size()) {
+    if (lostOn.size() >= group.size() && !cross()) {
       lostOn.clear(); // all have been tried; whoever is back may have another go
     }
     if (!seek()) {
       fail(noTurn());
     }
+  }
+
+  /** Where nothing was said yet, nodes with another build of the engine will do. */
+  private boolean cross() {
+    Optional<Group> beside = said.isEmpty() ? grid.beside(group) : Optional.empty();
+    beside.ifPresent(
+        to -> {
+          grid.moved(group, to);
+          group = to;
+        });
+    return beside.isPresent();
   }
 
   private synchronized EngineFailure noTurn() {
@@ -388,6 +426,9 @@ final class Answering implements Engine.Generation {
     }
     from.member.tokens.addAndGet(made);
     long busy = grid.now() - from.begun;
+    if (!from.heldUp) {
+      group.dispatcher().measured(from.slot, made, busy);
+    }
     int sharing = Math.max(1, from.slot.running());
     long joules = busy / 1_000_000 * from.member.hello().watts() / 1_000 / sharing;
     grid.work(
@@ -400,7 +441,7 @@ final class Answering implements Engine.Generation {
             group.manifest(),
             group.key().manifest(),
             group.variant().quantization(),
-            new PayFormula.Work(from.prompt + from.from, 0, made),
+            new PayFormula.Work(prompt(from) + from.from, 0, made),
             from.slot.reliabilityPpm(),
             joules));
   }
@@ -422,6 +463,10 @@ final class Answering implements Engine.Generation {
       fail(noTurn()); // where no node is left, nobody else looks at the time
       return;
     }
+    if (!over && late != null && group.size() == 0 && said.isEmpty()) {
+      seekBeside(late);
+      return;
+    }
     if (over || paused || running == null) {
       return;
     }
@@ -429,6 +474,16 @@ final class Answering implements Engine.Generation {
       checkFirst(running, now);
     } else if (doubts < DOUBTS_MAX) {
       checkFlow(running, now);
+    }
+  }
+
+  /** Its group has no node any more: another may have. */
+  private void seekBeside(Request late) {
+    if (grid.beside(group).isPresent() && group.dispatcher().withdraw(late)) {
+      waiting = null;
+      if (!cross() || !seek()) {
+        fail(noTurn());
+      }
     }
   }
 
@@ -481,7 +536,9 @@ final class Answering implements Engine.Generation {
       return;
     }
     double rate = running.windowTokens * 1e9 / window;
-    boolean slow = rate < SLOW_PART * group.usualRate() && group.dispatcher().free() > 0;
+    // By its own measure too: strangers who are much too fast make no honest node slow.
+    double usual = Math.min(group.usualRate(), running.slot.tokensPerSecond());
+    boolean slow = rate < SLOW_PART * usual && group.dispatcher().free() > 0;
     group.rate(rate);
     running.windowAt = now;
     running.windowTokens = 0;
@@ -535,6 +592,7 @@ final class Answering implements Engine.Generation {
     paused = newPaused;
     Leg running = leg;
     if (running != null) {
+      running.heldUp = true;
       running.lastAt = grid.now();
       running.windowAt = grid.now();
       running.windowTokens = 0;

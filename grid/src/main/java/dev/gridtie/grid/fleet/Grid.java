@@ -9,7 +9,6 @@ import dev.gridtie.grid.link.Identity;
 import dev.gridtie.grid.link.Message.FromGateway;
 import dev.gridtie.grid.link.Message.FromNode;
 import dev.gridtie.grid.link.Protocol;
-import dev.gridtie.grid.model.Manifest;
 import dev.gridtie.grid.model.Variant;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -45,6 +44,9 @@ public final class Grid {
 
   private static final int HEDGES_FREE = 5;
 
+  /** What nodes with a server of their own are: nothing goes on from what those have said. */
+  private static final String SERVER_BUILD = "server";
+
   private final Config config;
   private final LongSupplier nanos;
   private final RandomGenerator random;
@@ -63,6 +65,10 @@ public final class Grid {
    *
    * @param gateway its public key, as nodes are told it
    * @param models that nodes are asked to serve
+   * @param builds of engines with our sampler that may answer: a node of another is refused, or any
+   *     word would make a group of its own
+   * @param counters count prompts without asking a node, by the manifest's hash, where the model's
+   *     file is here
    * @param recovery says who signed
    * @param work hears what was done, on whatever thread; must not block
    * @param changed runs where models or nodes have come or gone
@@ -71,6 +77,8 @@ public final class Grid {
   public record Config(
       String gateway,
       List<Offered> models,
+      Set<String> builds,
+      Map<String, Counter> counters,
       Admission admission,
       Identity.Recovery recovery,
       Consumer<WorkDone> work,
@@ -78,6 +86,8 @@ public final class Grid {
       Consumer<GridEvent> events) {
     public Config {
       models = List.copyOf(models);
+      builds = Set.copyOf(builds);
+      counters = Map.copyOf(counters);
     }
 
     List<FromGateway.Offer.Wanted> wantedOf(String pool) {
@@ -174,6 +184,15 @@ public final class Grid {
       if (group.isDone()) {
         later(() -> dropIfDone(group));
       }
+    }
+  }
+
+  /** An answer goes on with another group's nodes. */
+  void moved(Group from, Group to) {
+    to.began();
+    from.ended();
+    if (from.isDone()) {
+      later(() -> dropIfDone(from));
     }
   }
 
@@ -358,7 +377,7 @@ public final class Grid {
       }
       case FromNode.Pong pong -> {
         long trip = now() - pong.nanos();
-        if (slot != null && group != null && trip >= 0) {
+        if (slot != null && group != null && from.wasPinged(pong.nanos())) {
           group.dispatcher().roundTrip(slot, trip);
         }
       }
@@ -390,29 +409,47 @@ public final class Grid {
       if (serving.slots() == 0 || member.isGone()) {
         member.serves(FromNode.Serving.NOTHING, null, null);
       } else {
-        Optional<Manifest> manifest =
+        Optional<FromGateway.Offer.Wanted> wanted =
             config.models().stream()
                 .filter(m -> m.isFor(member.pool()) && m.hash().equals(serving.manifest()))
-                .map(m -> m.wanted().manifest())
+                .map(Offered::wanted)
                 .findFirst();
-        Optional<Variant> variant = manifest.flatMap(m -> m.variant(serving.file()));
-        if (variant.isEmpty() || serving.slots() > member.hello().slots()) {
+        Optional<Variant> variant = wanted.flatMap(w -> w.manifest().variant(serving.file()));
+        if (variant.isEmpty()
+            || serving.slots() > member.hello().slots()
+            || serving.contextTokens() < contextTokens(wanted.orElseThrow())) {
           misbehaved(member, "it serves what nobody has asked of it");
+          return;
+        }
+        String build = serving.sampled() ? serving.build() : SERVER_BUILD;
+        if (serving.sampled() && !config.builds().contains(build)) {
+          refuse(member, unknownBuild(build));
           return;
         }
         Group.Key key =
             new Group.Key(
                 serving.manifest(),
                 serving.file(),
-                serving.build(),
+                build,
                 serving.sampled(),
                 member.pool(),
-                member.hello().region());
-        Manifest model = manifest.orElseThrow();
+                member.region());
+        FromGateway.Offer.Wanted model = wanted.orElseThrow();
         Group group =
             groups.computeIfAbsent(
-                key, k -> new Group(k, model, variant.get(), this, newDispatcher()));
-        Slot slot = new Slot(member.address(), serving.slots(), serving.decodeTps(), now());
+                key,
+                k ->
+                    new Group(
+                        k,
+                        model.manifest(),
+                        contextTokens(model),
+                        variant.get(),
+                        config.counters().get(k.manifest()),
+                        this,
+                        newDispatcher()));
+        Slot slot =
+            new Slot(
+                member.address(), serving.slots(), serving.decodeTps(), member.vouched(), now());
         member.serves(serving, slot, group);
         group.add(member);
         group.dispatcher().join(slot);
@@ -425,6 +462,38 @@ public final class Grid {
             new GridEvent(
                 "serving", member.address(), member.pool(), serving.file(), serving.slots()));
     config.changed().run();
+  }
+
+  /** What an answer is sure to have room for: as was asked, or as the model was trained for. */
+  private static int contextTokens(FromGateway.Offer.Wanted wanted) {
+    return Math.min(wanted.contextTokens(), wanted.manifest().contextTokens());
+  }
+
+  private FromGateway.Refused unknownBuild(String build) {
+    return new FromGateway.Refused(
+        "build_unknown",
+        "this gateway does not know the engine build "
+            + build
+            + ", and takes "
+            + String.join(", ", config.builds().stream().sorted().toList())
+            + ": update the node or the gateway, or have its operator name the build in"
+            + " grid.builds");
+  }
+
+  /** It did nothing wrong, but cannot be taken as it is. */
+  private void refuse(Member member, FromGateway.Refused why) {
+    member.send(why);
+    misbehaved(member, why.message());
+  }
+
+  /**
+   * A group whose nodes have the same weights in the same pool and region, for an answer that was
+   * not begun: where no token was said, another build says as good an answer.
+   */
+  Optional<Group> beside(Group group) {
+    return groups.values().stream()
+        .filter(g -> g != group && g.key().isBeside(group.key()) && g.isReady())
+        .findAny();
   }
 
   private Dispatcher newDispatcher() {
@@ -469,7 +538,7 @@ public final class Grid {
       if (member.silentNanos() > Protocol.SILENT_MS_MAX * 1_000_000L) {
         misbehaved(member, "it has said nothing for too long");
       } else {
-        member.send(new FromGateway.Ping(now));
+        member.ping(now);
       }
     }
   }
@@ -591,17 +660,17 @@ public final class Grid {
               m.address(),
               m.hello().name(),
               m.pool(),
-              m.hello().region(),
+              m.region(),
               m.hello().hardware(),
               group == null ? "" : group.manifest().id(),
               group == null ? "" : group.variant().quantization(),
-              m.serving().slots(),
+              slot == null ? 0 : slot.slots(),
               slot == null ? 0 : slot.running(),
               m.isWell(),
               m.isWell() ? "" : slot == null ? "serves nothing" : m.status().why(),
               slot == null ? 0 : slot.reliability(),
               slot == null ? 0 : slot.roundTripNanos() / 1e6,
-              m.serving().decodeTps(),
+              slot == null ? 0 : slot.tokensPerSecond(),
               m.answers.get(),
               m.tokens.get(),
               m.lost.get(),

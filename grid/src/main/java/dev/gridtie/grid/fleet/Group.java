@@ -1,5 +1,7 @@
 package dev.gridtie.grid.fleet;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import dev.gridtie.grid.dispatch.Dispatcher;
 import dev.gridtie.grid.engine.Ask;
 import dev.gridtie.grid.engine.Engine;
@@ -11,7 +13,12 @@ import dev.gridtie.grid.link.Message.FromGateway;
 import dev.gridtie.grid.link.Message.FromNode;
 import dev.gridtie.grid.model.Manifest;
 import dev.gridtie.grid.model.Variant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
@@ -19,6 +26,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongFunction;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Nodes that answer equally: the same weights, engine, pool and region. What one has begun another
@@ -28,15 +36,26 @@ public final class Group implements Generator {
   /** How long a node may take to count, or to say what a text is like. */
   private static final int SHORT_MS_MAX = 3_000;
 
-  /** At how many nodes that is tried. */
+  /** How often that is tried, each time at other nodes. */
   private static final int SHORT_TRIES = 2;
+
+  /** So many nodes are asked what one alone is not believed. */
+  static final int OPINIONS = 2;
+
+  /** How much later than the first the second may say something short. */
+  private static final int SECOND_MS_MAX = 250;
+
+  /** What a tokenizer may put around a text. */
+  private static final int EMBED_TOKENS_MORE = 16;
 
   /** How much the latest answer moves what counts as usual. */
   private static final double RATE_STEP = 0.05;
 
   private final Key key;
   private final Manifest manifest;
+  private final int contextTokens;
   private final Variant variant;
+  private final @Nullable PromptCounts counts;
   private final Grid grid;
   private final Dispatcher dispatcher;
   private final List<Member> members = new CopyOnWriteArrayList<>();
@@ -55,12 +74,30 @@ public final class Group implements Generator {
    * @param region empty where it is not known
    */
   public record Key(
-      String manifest, String file, String build, boolean sampled, String pool, String region) {}
+      String manifest, String file, String build, boolean sampled, String pool, String region) {
+    /** Whether these differ in their engines alone. */
+    boolean isBeside(Key other) {
+      return manifest.equals(other.manifest)
+          && file.equals(other.file)
+          && sampled == other.sampled
+          && pool.equals(other.pool)
+          && region.equals(other.region);
+    }
+  }
 
-  Group(Key key, Manifest manifest, Variant variant, Grid grid, Dispatcher dispatcher) {
+  Group(
+      Key key,
+      Manifest manifest,
+      int contextTokens,
+      Variant variant,
+      @Nullable Counter counter,
+      Grid grid,
+      Dispatcher dispatcher) {
     this.key = key;
     this.manifest = manifest;
+    this.contextTokens = contextTokens;
     this.variant = variant;
+    this.counts = counter == null ? null : new PromptCounts(counter);
     this.grid = grid;
     this.dispatcher = dispatcher;
   }
@@ -106,12 +143,9 @@ public final class Group implements Generator {
     return members.size();
   }
 
-  /** The longest context that all of them have. */
+  /** The context that all of them have: nodes of less are not taken. */
   public int contextTokens() {
-    return members.stream()
-        .mapToInt(m -> m.serving().contextTokens())
-        .min()
-        .orElse(manifest.contextTokens());
+    return contextTokens;
   }
 
   public int waiting() {
@@ -122,7 +156,9 @@ public final class Group implements Generator {
   @Override
   public long capacity() {
     return members.stream()
-        .mapToLong(m -> (long) m.serving().slots() * m.serving().decodeTps() + 1)
+        .map(Member::slot)
+        .filter(Objects::nonNull)
+        .mapToLong(s -> (long) s.slots() * s.tokensPerSecond() + 1)
         .sum();
   }
 
@@ -170,25 +206,55 @@ public final class Group implements Generator {
 
   @Override
   public int count(List<Turn> turns) throws EngineException {
-    FromNode answer = ask(job -> new FromGateway.Count(job, turns));
-    return answer instanceof FromNode.Counted counted ? counted.tokens() : failed(answer);
+    if (counts != null) {
+      try {
+        return counts.count(turns);
+      } catch (EngineException e) {
+        if (!e.failure().retryable()) {
+          throw e;
+        }
+        // Nodes may count meanwhile.
+      }
+    }
+    int most = PromptCounts.most(turns);
+    int least = PromptCounts.least(turns);
+    OptionalInt lowest = OptionalInt.empty();
+    EngineException refused = new EngineException(none());
+    for (FromNode answer : ask(job -> new FromGateway.Count(job, turns), OPINIONS)) {
+      if (answer instanceof FromNode.Counted said) {
+        int tokens = Math.clamp(said.tokens(), least, most);
+        lowest = OptionalInt.of(Math.min(lowest.orElse(tokens), tokens));
+      } else if (answer instanceof FromNode.Failed failed) {
+        refused = new EngineException(failure(failed));
+      }
+    }
+    if (lowest.isEmpty()) {
+      throw refused;
+    }
+    return lowest.getAsInt();
+  }
+
+  /** What the gateway itself counts of prompts; null where only nodes can. */
+  @Nullable PromptCounts counts() {
+    return counts;
   }
 
   @Override
   public Engine.Embedded embed(String text) throws EngineException {
-    FromNode answer = ask(job -> new FromGateway.Embed(job, text));
-    if (!(answer instanceof FromNode.Embedded embedded)) {
-      return failed(answer);
+    int most = text.getBytes(UTF_8).length + EMBED_TOKENS_MORE;
+    EngineException refused = new EngineException(none());
+    for (int i = 0; i < OPINIONS; i++) {
+      FromNode answer = ask(job -> new FromGateway.Embed(job, text), 1).getFirst();
+      if (answer instanceof FromNode.Embedded embedded) {
+        float[] values = new float[embedded.values().size()];
+        for (int v = 0; v < values.length; v++) {
+          values[v] = embedded.values().get(v);
+        }
+        return new Engine.Embedded(values, Math.min(embedded.tokens(), most));
+      }
+      refused = new EngineException(answer instanceof FromNode.Failed f ? failure(f) : none());
     }
-    float[] values = new float[embedded.values().size()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = embedded.values().get(i);
-    }
-    return new Engine.Embedded(values, embedded.tokens());
-  }
-
-  private static <T> T failed(FromNode answer) throws EngineException {
-    throw new EngineException(answer instanceof FromNode.Failed f ? failure(f) : Group.none());
+    throw refused;
   }
 
   static EngineFailure failure(FromNode.Failed failed) {
@@ -198,26 +264,63 @@ public final class Group implements Generator {
     return new EngineFailure(failed.code(), failed.message(), !ours);
   }
 
-  /** Asks a node something short, and another where it says nothing. */
-  private FromNode ask(LongFunction<FromGateway> question) throws EngineException {
+  /**
+   * Asks nodes something short, and others where they say nothing.
+   *
+   * @param atOnce how many: the second may be a little later than the first, or it is not waited
+   *     for
+   * @return one answer at least
+   */
+  private List<FromNode> ask(LongFunction<FromGateway> question, int atOnce)
+      throws EngineException {
     List<Member> well = members.stream().filter(Member::isWell).toList();
-    for (int i = 0; i < Math.min(SHORT_TRIES, well.size()); i++) {
-      Member member = well.get(Math.floorMod(turn.getAndIncrement(), well.size()));
-      CompletableFuture<FromNode> answer = new CompletableFuture<>();
-      long job = grid.newJob();
-      member.expect(job, answer);
-      try {
+    int begin = turn.getAndAdd(atOnce);
+    int next = 0;
+    for (int i = 0; i < SHORT_TRIES && next < well.size(); i++) {
+      Map<Long, Member> asked = new LinkedHashMap<>();
+      List<CompletableFuture<FromNode>> answers = new ArrayList<>();
+      while (asked.size() < atOnce && next < well.size()) {
+        Member member = well.get(Math.floorMod(begin + next++, well.size()));
+        long job = grid.newJob();
+        CompletableFuture<FromNode> answer = new CompletableFuture<>();
+        asked.put(job, member);
+        answers.add(answer);
+        member.expect(job, answer);
         member.send(question.apply(job));
-        return answer.get(SHORT_MS_MAX, TimeUnit.MILLISECONDS);
-      } catch (TimeoutException | ExecutionException e) {
-        // Another may.
+      }
+      try {
+        List<FromNode> given = await(answers);
+        if (!given.isEmpty()) {
+          return given;
+        }
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
         throw new EngineException(none());
       } finally {
-        member.forget(job);
+        asked.forEach((job, member) -> member.forget(job));
       }
     }
     throw new EngineException(none());
+  }
+
+  private static List<FromNode> await(List<CompletableFuture<FromNode>> answers)
+      throws InterruptedException {
+    List<FromNode> given = new ArrayList<>();
+    waitFor(CompletableFuture.anyOf(answers.toArray(CompletableFuture[]::new)), SHORT_MS_MAX);
+    for (CompletableFuture<FromNode> answer : answers) {
+      waitFor(answer, SECOND_MS_MAX);
+      if (answer.isDone() && !answer.isCompletedExceptionally()) {
+        given.add(answer.join());
+      }
+    }
+    return given;
+  }
+
+  private static void waitFor(CompletableFuture<?> answer, int millis) throws InterruptedException {
+    try {
+      Object unused = answer.get(millis, TimeUnit.MILLISECONDS);
+    } catch (TimeoutException | ExecutionException e) {
+      // Another may.
+    }
   }
 }

@@ -33,6 +33,7 @@ final class Member {
   private volatile @Nullable Slot slot;
   private volatile @Nullable Group group;
   private volatile long heardAt;
+  private volatile long pingedAt;
   private volatile boolean gone;
 
   Member(
@@ -104,6 +105,24 @@ final class Member {
     serving = newServing;
     slot = newSlot;
     group = newGroup;
+  }
+
+  /** Where it stands, as far as it counts: an invited node's word, and no stranger's. */
+  String region() {
+    return pool.isEmpty() ? "" : hello.region();
+  }
+
+  /** It is asked whether it is there. */
+  void ping(long at) {
+    pingedAt = at;
+    send(new FromGateway.Ping(at));
+  }
+
+  /** Whether this answers the last question, and is the first answer to it. */
+  boolean wasPinged(long at) {
+    boolean was = at == pingedAt && at != 0;
+    pingedAt = 0;
+    return was;
   }
 
   void heard() {

@@ -96,7 +96,7 @@ class DispatchSimulation {
   private sealed interface Event {
     record Arrives(int request) implements Event {}
 
-    record Ends(Machine machine) implements Event {}
+    record Ends(Machine machine, double tokens, long took) implements Event {}
 
     record Comes(Machine machine) implements Event {}
 
@@ -170,7 +170,7 @@ class DispatchSimulation {
       double zone = random.nextInt(3) / 3.0;
       double from = always ? 0 : (zone + (22 + 2 * random.nextGaussian()) / 24 + 2) % 1;
       double length = always ? 1 : (6 + 4 * random.nextDouble()) / 24;
-      Slot slot = new Slot("n" + i, kind.slots(), kind.speed(), 0);
+      Slot slot = new Slot("n" + i, kind.slots(), kind.speed(), false, 0);
       machines.put(slot.node(), new Machine(slot, kind, from, length));
       capacity += kind.speed() * kind.slots() * length;
     }
@@ -248,6 +248,7 @@ class DispatchSimulation {
           left--;
           ends.machine().count(now);
           ends.machine().active--;
+          dispatcher.measured(ends.machine().slot, (int) ends.tokens(), ends.took());
           dispatcher.finished(ends.machine().slot, true);
         }
         case Event.Comes comes -> come(dispatcher, comes.machine());
@@ -274,7 +275,7 @@ class DispatchSimulation {
                     machine.count(now);
                     machine.active++;
                     long busy = (long) (tokens[request] / machine.kind.speed() * 1e9);
-                    at(now + busy, new Event.Ends(machine));
+                    at(now + busy, new Event.Ends(machine, tokens[request], busy));
                   }
 
                   @Override

@@ -23,7 +23,7 @@ class DispatcherTest {
   }
 
   private Slot join(Dispatcher dispatcher, String node, int slots, int speed) {
-    Slot slot = new Slot(node, slots, speed, now);
+    Slot slot = new Slot(node, slots, speed, false, now);
     dispatcher.join(slot);
     this.slots.put(node, slot);
     return slot;
@@ -224,7 +224,7 @@ class DispatcherTest {
     List<Slot> nodes = new ArrayList<>();
     long all = 0;
     for (int i = 0; i < 100; i++) {
-      nodes.add(new Slot("n" + i, 1 + i % 4, 10 + i, now));
+      nodes.add(new Slot("n" + i, 1 + i % 4, 10 + i, false, now));
       all += (long) (1 + i % 4) * (10 + i);
     }
     Maglev before = Maglev.of(nodes);

@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -59,6 +60,7 @@ class FailoverSimulation {
   private Random random = new Random(0);
   private long now = 1;
   private long orders;
+  private Map<String, Counter> counters = Map.of();
   private Grid grid = newGrid();
 
   private Grid newGrid() {
@@ -66,6 +68,8 @@ class FailoverSimulation {
         new Grid.Config(
             "gateway",
             List.of(new Grid.Offered("", new FromGateway.Offer.Wanted(MODEL, 1024, ""))),
+            Set.of("b", "c"),
+            counters,
             new Admission() {
               @Override
               public Decision decide(FromNode.Hello hello) {
@@ -111,6 +115,17 @@ class FailoverSimulation {
     boolean frozen;
     boolean silent;
     boolean resting;
+
+    /** Claims what no machine can do, and says all of an answer at once. */
+    boolean boasts;
+
+    /** Says of every request that it is wrong. */
+    boolean refuses;
+
+    String build = "b";
+    int prompt = 10;
+    long said;
+    FromGateway.Refused refused;
     final List<Runnable> held = new ArrayList<>();
 
     Node(int index) {
@@ -134,7 +149,7 @@ class FailoverSimulation {
               "",
               1L << 30,
               1L << 30,
-              SLOTS,
+              boasts ? 64 : SLOTS,
               100));
       after(
           50 * MS,
@@ -143,12 +158,12 @@ class FailoverSimulation {
                 new FromNode.Serving(
                     MODEL.hash(),
                     WEIGHTS.sha256(),
-                    "b",
+                    build,
                     true,
-                    SLOTS,
+                    boasts ? 64 : SLOTS,
                     1024,
                     1000,
-                    (int) (1e9 / stepNanos)));
+                    boasts ? 1_000_000 : (int) (1e9 / stepNanos)));
             say(new FromNode.Status(true, "", 0, 1L << 30));
           });
     }
@@ -157,7 +172,7 @@ class FailoverSimulation {
     void say(FromNode message) {
       int mine = life;
       after(
-          (2 + random.nextInt(5)) * MS,
+          boasts ? ++said : (2 + random.nextInt(5)) * MS,
           () -> {
             if (mine == life && connected && !silent) {
               try {
@@ -171,6 +186,9 @@ class FailoverSimulation {
 
     @Override
     public void send(FromGateway message) {
+      if (message instanceof FromGateway.Refused r) {
+        refused = r; // the connection ends with it
+      }
       int mine = life;
       after(
           (2 + random.nextInt(5)) * MS,
@@ -193,13 +211,16 @@ class FailoverSimulation {
       switch (message) {
         case FromGateway.Ping ping -> say(new FromNode.Pong(ping.nanos()));
         case FromGateway.Generate g -> {
-          if (resting || jobs.size() >= SLOTS) {
+          if (refuses) {
+            EngineFailure.Code code = EngineFailure.Code.INVALID_MESSAGES;
+            say(new FromNode.Failed(g.job(), code, "no", false));
+          } else if (resting || jobs.size() >= (boasts ? 64 : SLOTS)) {
             EngineFailure.Code code =
                 resting ? EngineFailure.Code.UNAVAILABLE : EngineFailure.Code.OVERLOADED;
             say(new FromNode.Failed(g.job(), code, "no", resting));
           } else {
             jobs.put(g.job(), g);
-            say(new FromNode.Started(g.job(), 10));
+            say(new FromNode.Started(g.job(), prompt));
             step(g.job(), g.said().size(), life);
           }
         }
@@ -210,7 +231,7 @@ class FailoverSimulation {
 
     private void step(long job, int at, int mine) {
       after(
-          stepNanos,
+          boasts ? 1 : stepNanos,
           () -> {
             if (mine == life) {
               whenAwake(() -> speak(job, at, mine));
@@ -325,6 +346,7 @@ class FailoverSimulation {
     final StringBuilder text = new StringBuilder();
     final Set<String> nodes = new HashSet<>();
     int started;
+    int prompt;
     String end = "";
 
     Client(long seed) {
@@ -339,6 +361,7 @@ class FailoverSimulation {
     @Override
     public void started(int promptTokens) {
       started++;
+      prompt = promptTokens;
     }
 
     @Override
@@ -441,6 +464,99 @@ class FailoverSimulation {
     assertThat(grid.groups()).isEmpty();
   }
 
+  /** Starts anew with nodes that are as they are made to be. */
+  private void come(Consumer<Node> how, int count) {
+    for (int i = 0; i < count; i++) {
+      Node node = new Node(nodes.size() + 1);
+      how.accept(node);
+      nodes.add(node);
+      node.connect();
+    }
+  }
+
+  private List<Client> askMany(int count, long everyMs) {
+    List<Client> clients = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      Client client = new Client(random.nextInt(1_000_000));
+      clients.add(client);
+      after(1_000 * MS + i * everyMs * MS, () -> ask(client));
+    }
+    runUntil(now + (1_000 + count * everyMs + 60_000) * MS);
+    return clients;
+  }
+
+  @Test
+  void aNodeThatClaimsTheWorldAndAnswersAtOnceGetsNoMoreThanAnother() {
+    random = new Random(3);
+    grid = newGrid();
+    come(n -> {}, NODES);
+    come(n -> n.boasts = true, 1);
+    tick();
+    List<Client> clients = askMany(1_200, 150);
+    check(clients);
+    String boaster = "0x%040x".formatted(NODES + 1);
+    long won = clients.stream().filter(c -> c.nodes.contains(boaster)).count();
+    System.out.printf("the boaster got %d of %d%n", won, clients.size());
+    assertThat(won).isBetween(1L, 1_200L * 2 / (NODES + 1));
+  }
+
+  @Test
+  void aBuildThatIsNotKnownIsRefusedAndMakesNoGroup() {
+    random = new Random(4);
+    grid = newGrid();
+    come(n -> n.build = "x", 1);
+    runUntil(now + 300 * MS);
+    assertThat(grid.groups()).isEmpty();
+    assertThat(nodes.getFirst().refused.code()).isEqualTo("build_unknown");
+    assertThat(nodes.getFirst().refused.message()).contains("x").contains("grid.builds");
+  }
+
+  @Test
+  void beforeItsFirstTokenAnAnswerGoesOnWithAnotherBuild() {
+    random = new Random(5);
+    grid = newGrid();
+    come(n -> {}, 1);
+    come(n -> n.build = "c", 1);
+    tick();
+    runUntil(now + 1_000 * MS);
+    Group first =
+        grid.groups().stream().filter(g -> g.key().build().equals("b")).findAny().orElseThrow();
+    nodes.getFirst().frozen = true; // it takes the request, and says nothing
+    Client client = new Client(5);
+    ask(client, first);
+    runUntil(now + 100 * MS);
+    Node only = nodes.getFirst();
+    only.connected = false;
+    only.life++;
+    only.session.closed();
+    runUntil(now + 20_000 * MS);
+    check(List.of(client));
+    assertThat(grid.groups()).as("the one without nodes is gone").hasSize(1);
+  }
+
+  @Test
+  void oneNodesRefusalIsNotBelievedAlone() {
+    random = new Random(6);
+    grid = newGrid();
+    come(n -> {}, 3);
+    come(n -> n.refuses = true, 1);
+    tick();
+    check(askMany(200, 150));
+  }
+
+  @Test
+  void aPromptIsAsLongAsTheGatewayCountsItWhateverANodeClaims() {
+    random = new Random(7);
+    counters = Map.of(MODEL.hash(), turns -> 7);
+    grid = newGrid();
+    come(n -> n.prompt = 400, 3);
+    tick();
+    List<Client> clients = askMany(50, 100);
+    check(clients);
+    assertThat(clients).allMatch(c -> c.prompt == 7);
+    assertThat(work).allMatch(w -> w.work().prefillTokens() < 7 + 60);
+  }
+
   private void tick() {
     grid.tick();
     after(Grid.TICK_MS * MS, this::tick);
@@ -453,7 +569,14 @@ class FailoverSimulation {
 
   private void ask(Client client) {
     try {
-      Group group = grid.groups().iterator().next();
+      ask(client, grid.groups().iterator().next());
+    } catch (java.util.NoSuchElementException e) {
+      after(100 * MS, () -> ask(client));
+    }
+  }
+
+  private void ask(Client client, Group group) {
+    try {
       Engine.Generation unused =
           group.generate(
               new Ask(
@@ -461,7 +584,7 @@ class FailoverSimulation {
                   new Sampling(1, 0, 1, 0, client.seed, List.of()),
                   40),
               client);
-    } catch (Engine.EngineException | java.util.NoSuchElementException e) {
+    } catch (Engine.EngineException e) {
       after(100 * MS, () -> ask(client));
     }
   }
