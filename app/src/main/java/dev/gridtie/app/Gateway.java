@@ -188,7 +188,7 @@ final class Gateway implements AutoCloseable {
     HttpClient client = upstreamClient(vertx);
     List<Model> own = new ArrayList<>();
     for (GatewayConfig.Model model : config.models()) {
-      own.add(model(model, home, install, vertx, client));
+      own.add(model(model, config, home, install, vertx, client));
     }
     Catalog catalog = new Catalog(own);
     if (config.catalog() != null) {
@@ -528,7 +528,12 @@ final class Gateway implements AutoCloseable {
   }
 
   private Model model(
-      GatewayConfig.Model model, Home home, Install install, Vertx vertx, HttpClient client)
+      GatewayConfig.Model model,
+      GatewayConfig config,
+      Home home,
+      Install install,
+      Vertx vertx,
+      HttpClient client)
       throws IOException {
     Prices prices =
         Prices.of(
@@ -562,7 +567,19 @@ final class Gateway implements AutoCloseable {
                     model.slots(),
                     model.contextTokens(),
                     model.threads(),
-                    home.logs().resolve("engine.log"))));
+                    home.logs().resolve("engine.log"),
+                    List.of(),
+                    0,
+                    config.enginePatience(),
+                    config.sandboxMode())));
+    if (engine.sandbox().startsWith("none")) {
+      System.err.println(
+          "gridtie: the engine of "
+              + model.id()
+              + " has no sandbox ("
+              + engine.sandbox()
+              + "): it runs with this user's rights");
+    }
     long created = Files.getLastModifiedTime(file).toInstant().getEpochSecond();
     AnswerSource source = new EngineSource(engine);
     return offered(model, prices, "local", Optional.empty(), sha256(file), created, source);

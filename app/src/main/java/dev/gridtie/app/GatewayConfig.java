@@ -9,6 +9,8 @@ import dev.gridtie.gateway.gate.ClaimPolicy;
 import dev.gridtie.gateway.gate.Exposure;
 import dev.gridtie.gateway.receipts.Witnesses;
 import dev.gridtie.gateway.till.Credits;
+import dev.gridtie.grid.engine.Engine;
+import dev.gridtie.grid.engine.Sandbox;
 import dev.gridtie.ledger.log.SignedNote;
 import dev.gridtie.x402.evm.batch.BatchTypes;
 import java.io.IOException;
@@ -51,6 +53,9 @@ import org.jspecify.annotations.Nullable;
  * @param admin where the operator's pages are served, HOST:PORT or off; the next port of this
  *     machine where left out
  * @param adminToken what requests for them must bring; needed where others can reach them
+ * @param engineSandbox {@code required}, {@code auto} or {@code off}; auto where left out
+ * @param engineStepSeconds how long an engine may make no step while it has work, or not answer,
+ *     before it is ended and started again; 0 for the default
  * @param hedgePercent of requests that a second endpoint may be asked for as well
  */
 record GatewayConfig(
@@ -74,7 +79,9 @@ record GatewayConfig(
     @Nullable GridSettings grid,
     @Nullable List<String> hosts,
     @Nullable String admin,
-    CatalogConfig.@Nullable Key adminToken) {
+    CatalogConfig.@Nullable Key adminToken,
+    @Nullable String engineSandbox,
+    int engineStepSeconds) {
 
   GatewayConfig(
       @Nullable String host,
@@ -110,7 +117,9 @@ record GatewayConfig(
         null,
         null,
         null,
-        null);
+        null,
+        null,
+        0);
   }
 
   /** The same with other ways to pay. */
@@ -156,7 +165,9 @@ record GatewayConfig(
         grid,
         hosts,
         newAdmin,
-        adminToken);
+        adminToken,
+        engineSandbox,
+        engineStepSeconds);
   }
 
   private GatewayConfig with(
@@ -188,7 +199,9 @@ record GatewayConfig(
         newGrid,
         hosts,
         admin,
-        adminToken);
+        adminToken,
+        engineSandbox,
+        engineStepSeconds);
   }
 
   /**
@@ -712,6 +725,14 @@ record GatewayConfig(
       }
     }
     return hosts == null ? List.of() : hosts;
+  }
+
+  Sandbox.Mode sandboxMode() {
+    return engineSandbox == null ? Sandbox.Mode.AUTO : Sandbox.Mode.of(engineSandbox);
+  }
+
+  Duration enginePatience() {
+    return engineStepSeconds == 0 ? Engine.PATIENCE : Duration.ofSeconds(engineStepSeconds);
   }
 
   String hostOrLoopback() {

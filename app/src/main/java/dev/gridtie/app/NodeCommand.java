@@ -3,6 +3,7 @@ package dev.gridtie.app;
 import com.sun.management.OperatingSystemMXBean;
 import dev.gridtie.base.Json;
 import dev.gridtie.gateway.nodes.Invitation;
+import dev.gridtie.grid.engine.Sandbox;
 import dev.gridtie.grid.link.Identity;
 import dev.gridtie.grid.node.FoundServers;
 import dev.gridtie.grid.node.Hardware;
@@ -187,6 +188,23 @@ final class NodeCommand implements Callable<Integer> {
   String engine = "auto";
 
   @Option(
+      names = "--engine-sandbox",
+      paramLabel = "MODE",
+      defaultValue = "auto",
+      description =
+          "required, auto (default) or off: an engine sees its model's file and no other, and no network, where"
+              + " the machine can do that; with required it does not start where not.")
+  String sandbox = "auto";
+
+  @Option(
+      names = "--engine-step-seconds",
+      paramLabel = "SECONDS",
+      defaultValue = "120",
+      description =
+          "An engine that makes no step for so long while it has work, or does not answer, is ended and started again.")
+  int stepSeconds = 120;
+
+  @Option(
       names = "--server",
       paramLabel = "URL|NAME",
       description =
@@ -345,7 +363,8 @@ final class NodeCommand implements Callable<Integer> {
         Hardware.detect(host, system.getAvailableProcessors(), system.getTotalMemorySize());
     NodeEngine chosen =
         server == null
-            ? NodeEngine.choose(engine, install, found, host, where.logs().resolve("engine.log"))
+            ? NodeEngine.choose(
+                engine, install, found, host, where.logs().resolve("engine.log"), sandbox())
             : NodeEngine.none(install, found);
     Hardware hardware = chosen.hardware();
     NodeConfig.Caps caps = caps(hardware);
@@ -366,12 +385,22 @@ final class NodeCommand implements Callable<Integer> {
             chosen.libraries(),
             where.logs().resolve("engine.log"),
             behindTheOwner(when),
+            Duration.ofSeconds(stepSeconds),
+            sandbox(),
             server(http));
     EvmKey key = where.evmKey("node");
     System.out.println("node " + key.address().lower());
     System.out.println("on   " + hardware.summary());
     System.out.flush();
     return run(config, identity(key), hardware, host, rules, http, where);
+  }
+
+  private Sandbox.Mode sandbox() {
+    try {
+      return Sandbox.Mode.of(sandbox);
+    } catch (IllegalArgumentException e) {
+      throw new Main.Failure(String.valueOf(e.getMessage()));
+    }
   }
 
   private static Identity identity(EvmKey key) {

@@ -2,6 +2,7 @@ package dev.gridtie.app;
 
 import dev.gridtie.grid.engine.Device;
 import dev.gridtie.grid.engine.Engine;
+import dev.gridtie.grid.engine.Sandbox;
 import dev.gridtie.grid.node.Hardware;
 import dev.gridtie.grid.node.HostFiles;
 import java.io.IOException;
@@ -25,10 +26,16 @@ record NodeEngine(Path libraries, Hardware hardware) {
    *
    * @param asked {@code auto}, {@code cpu}, {@code cuda} or {@code vulkan}
    * @param log where engines write their errors
+   * @param sandbox whether what asks the drivers must have one
    * @throws Main.Failure where what was asked for cannot be used
    */
   static NodeEngine choose(
-      String asked, Install install, Hardware found, HostFiles host, Path log) {
+      String asked,
+      Install install,
+      Hardware found,
+      HostFiles host,
+      Path log,
+      Sandbox.Mode sandbox) {
     for (String kind : kinds(asked, found.gpuKind())) {
       Path libraries =
           Engine.libraries(install.root().resolve("native/" + kind + "/node_modules"), kind);
@@ -43,7 +50,8 @@ record NodeEngine(Path libraries, Hardware hardware) {
         problem = "the engine for " + kind + " is not installed: ./gridtie build " + kind;
       } else {
         try {
-          devices = Device.all(libraries, log).stream().filter(Device::isGraphics).toList();
+          devices =
+              Device.all(libraries, log, sandbox).stream().filter(Device::isGraphics).toList();
           problem = "the engine for " + kind + " finds no graphics processor: " + needs(kind);
         } catch (IOException e) {
           problem = "the engine for " + kind + " cannot start: " + e.getMessage();

@@ -65,6 +65,9 @@ final class NodeStatusCommand implements Callable<Integer> {
           s.prefillTps() + " tokens of prompt, " + s.decodeTps() + " of answer a second");
       line(out, "slots", bar(s.active(), s.slots()));
     }
+    if (!s.sandbox().isEmpty()) {
+      line(out, "sandbox", s.sandbox());
+    }
     line(
         out,
         "work",

@@ -6,6 +6,7 @@ import dev.gridtie.grid.engine.EndReason;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.grid.engine.EngineFailure;
 import dev.gridtie.grid.engine.Sampling;
+import dev.gridtie.grid.engine.Sandbox;
 import dev.gridtie.grid.engine.Turn;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -232,7 +233,9 @@ final class TrialLoad {
                     1,
                     folder.resolve("direct.log"),
                     List.of(),
-                    plan.pace())));
+                    plan.pace(),
+                    Engine.PATIENCE,
+                    Sandbox.Mode.AUTO)));
       }
       long end = System.nanoTime() + length.toNanos();
       AtomicInteger next = new AtomicInteger();

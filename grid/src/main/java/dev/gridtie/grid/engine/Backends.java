@@ -40,7 +40,7 @@ final class Backends {
   }
 
   /** The same backend for CUDA's version before, which comes in a package of its own. */
-  private static Path older(Path libraries) {
+  static Path older(Path libraries) {
     String name = String.valueOf(libraries.getFileName());
     return libraries
         .resolve("../../../" + name + "-ext/bins/" + name + "/fallback/libggml-cuda.so")

@@ -27,6 +27,7 @@ final class Batcher {
   private final Llama llama;
   private final PromptEncoder encoder;
   private final PromptPool prompts;
+  private final Progress progress;
   private final int contextTokens;
   private final int batchMax;
   private final Listener listener;
@@ -142,12 +143,14 @@ final class Batcher {
       int batchMax,
       int threads,
       int pace,
+      Progress progress,
       Listener listener) {
     this.stepNanosMin = pace == 0 ? 0 : 1_000_000_000L / pace;
     this.llama = llama;
     this.threads = threads;
     this.encoder = encoder;
     this.prompts = prompts;
+    this.progress = progress;
     this.contextTokens = contextTokens;
     this.batchMax = batchMax;
     this.listener = listener;
@@ -171,9 +174,13 @@ final class Batcher {
   /** Runs until shut down. */
   void run() throws InterruptedException {
     while (true) {
+      progress.step();
       boolean idle = waiting.isEmpty() || freeSequences.isEmpty();
       if (idle && active.stream().allMatch(j -> j.paused)) {
-        if (!take(inbox.take())) {
+        progress.working(false);
+        Command next = inbox.take();
+        progress.working(true);
+        if (!take(next)) {
           return;
         }
       }
@@ -189,6 +196,7 @@ final class Batcher {
         step();
         long left = stepNanosMin - (System.nanoTime() - began);
         if (left > 0) {
+          progress.step();
           TimeUnit.NANOSECONDS.sleep(left);
         }
       }

@@ -46,12 +46,19 @@ public record Device(String name, String description, Kind kind, long memoryByte
    * @param log where its errors go
    * @throws IOException where it cannot be asked, or it ends without an answer
    */
-  public static List<Device> all(Path libraries, Path log) throws IOException {
-    Process process = EngineChild.start(List.of(), log);
+  public static List<Device> all(Path libraries, Path log, Sandbox.Mode sandbox)
+      throws IOException {
+    Process process =
+        EngineChild.start(sandbox, List.of(), EngineChild.with(libraries), log).process();
     Thread watchdog = Thread.ofVirtual().start(() -> endInTime(process));
     try (var in = process.outputWriter(UTF_8);
         var out = new BufferedReader(new InputStreamReader(process.getInputStream(), UTF_8))) {
-      in.write(Json.object().put("devices", true).put("libraries", libraries.toString()) + "\n");
+      in.write(
+          Json.object()
+                  .put("devices", true)
+                  .put("sandbox", sandbox.name().toLowerCase(Locale.ROOT))
+                  .put("libraries", libraries.toString())
+              + "\n");
       in.flush();
       String line = out.readLine();
       JsonNode answer = line == null ? Json.object() : Json.trusted(line);

@@ -13,14 +13,18 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
@@ -44,7 +48,12 @@ public final class Engine implements Generator, AutoCloseable {
   /** What an engine may compute on. */
   public static final List<String> BACKENDS = List.of("cpu", "cuda", "vulkan", "metal");
 
-  private static final Duration START_PATIENCE = Duration.ofSeconds(120);
+  /** Commands that wait for the child to read them. */
+  private static final int OUTBOX_MAX = 4 * PENDING_MAX;
+
+  /** How long a child may make no step while it has work, where nothing else is said. */
+  public static final Duration PATIENCE = ChildWatch.PATIENCE;
+
   private static final Duration COUNT_PATIENCE = Duration.ofSeconds(30);
   private static final Duration PAUSE_FIRST = Duration.ofMillis(200);
   private static final Duration PAUSE_MAX = Duration.ofSeconds(10);
@@ -58,7 +67,18 @@ public final class Engine implements Generator, AutoCloseable {
   private final CountDownLatch firstStart = new CountDownLatch(1);
   private volatile @Nullable Child child;
   private volatile @Nullable String fatal;
+
+  /** Why nothing is sent to the child; empty where it is well. */
+  private volatile String mute = "";
+
+  /** Why the last child was ended; empty where it ended by itself. */
+  private volatile String endedFor = "";
+
+  /** Whether an event of the child's is being told to who waits for it, which may take long. */
+  private volatile boolean telling;
+
   private volatile boolean closed;
+  private volatile String sandbox = "";
 
   /**
    * What to run and how.
@@ -71,6 +91,9 @@ public final class Engine implements Generator, AutoCloseable {
    * @param log where the child's errors go
    * @param under what the child is started under, such as {@code nice -n 19}; usually nothing
    * @param pace the most tokens a second of each answer, to keep a machine cool; 0 for no limit
+   * @param patience how long a child may make no step while it has work, or not answer, before it
+   *     is ended and started again
+   * @param sandbox whether the child must have one
    */
   public record Config(
       Path libraries,
@@ -80,14 +103,26 @@ public final class Engine implements Generator, AutoCloseable {
       int threads,
       Path log,
       List<String> under,
-      int pace) {
+      int pace,
+      Duration patience,
+      Sandbox.Mode sandbox) {
     public Config {
       under = List.copyOf(under);
     }
 
     /** One that is started by itself. */
     public Config(Path libraries, Path model, int slots, int contextTokens, int threads, Path log) {
-      this(libraries, model, slots, contextTokens, threads, log, List.of(), 0);
+      this(
+          libraries,
+          model,
+          slots,
+          contextTokens,
+          threads,
+          log,
+          List.of(),
+          0,
+          PATIENCE,
+          Sandbox.Mode.AUTO);
     }
   }
 
@@ -158,7 +193,15 @@ public final class Engine implements Generator, AutoCloseable {
    */
   public record Embedded(float[] values, int tokens) {}
 
-  private record Child(Process process, BufferedWriter in) {}
+  /**
+   * A child and what is on its way to it: a child that has stopped reads nothing, and whoever wrote
+   * to it directly would stop with it.
+   */
+  private record Child(Process process, BlockingQueue<String> outbox, ChildWatch watch) {
+    boolean tell(JsonNode command) {
+      return outbox.offer(Json.write(command));
+    }
+  }
 
   private Engine(Config config) {
     this.config = config;
@@ -176,14 +219,7 @@ public final class Engine implements Generator, AutoCloseable {
     Engine engine = new Engine(config);
     Thread.ofPlatform().daemon(true).name("engine").start(engine::supervise);
     try {
-      if (!engine.firstStart.await(START_PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
-        engine.close();
-        throw new IOException(
-            "the engine is not ready after "
-                + START_PATIENCE.toSeconds()
-                + " s; see "
-                + config.log());
-      }
+      engine.firstStart.await(); // which comes: a child that makes no step is ended
     } catch (InterruptedException e) {
       engine.close();
       Thread.currentThread().interrupt();
@@ -201,16 +237,40 @@ public final class Engine implements Generator, AutoCloseable {
     return config;
   }
 
-  /** Whether the child is up. */
+  /** Whether the child is up and answers. */
   @Override
   public boolean isReady() {
-    return child != null;
+    return child != null && mute.isEmpty();
+  }
+
+  @Override
+  public String why() {
+    if (child != null) {
+      return mute;
+    }
+    return endedFor.isEmpty() ? "the engine is starting" : endedFor + ", and starts again";
+  }
+
+  /** What keeps the child from the machine's files, or {@code none: } and why. */
+  public String sandbox() {
+    return sandbox;
   }
 
   /** The child's process id, for watching it; -1 while there is none. */
   public long pid() {
     Child running = child;
     return running == null ? -1 : running.process().pid();
+  }
+
+  /** The process that computes: the child, or what runs inside of its sandbox; −1 for none. */
+  long engineProcess() {
+    Child running = child;
+    return running == null
+        ? -1
+        : Stream.concat(Stream.of(running.process().toHandle()), running.process().descendants())
+            .reduce((before, after) -> after)
+            .orElseThrow()
+            .pid();
   }
 
   /**
@@ -296,7 +356,7 @@ public final class Engine implements Generator, AutoCloseable {
       private void tell(ObjectNode what) {
         Child running = child;
         if (running != null && pending.containsKey(id)) {
-          sendQuietly(running, what.put("id", id));
+          boolean unused = running.tell(what.put("id", id));
         }
       }
     };
@@ -317,43 +377,26 @@ public final class Engine implements Generator, AutoCloseable {
     if (running == null) {
       throw new EngineException(EngineFailure.unavailable());
     }
+    if (!mute.isEmpty()) {
+      throw new EngineException(EngineFailure.mute(mute));
+    }
     if (pending.size() >= PENDING_MAX) {
-      throw new EngineException(
-          new EngineFailure(
-              EngineFailure.Code.OVERLOADED, "too many requests wait for the engine", true));
+      throw new EngineException(tooMany());
     }
     long id = ids.incrementAndGet();
     command.put("id", id);
     pending.put(id, what);
-    try {
-      send(running, command);
-      if (child != running && pending.remove(id) != null) {
-        throw new EngineException(
-            EngineFailure.unavailable()); // it ended before it could have seen this
-      }
-    } catch (IOException e) {
-      if (pending.remove(id) != null) {
-        throw new EngineException(EngineFailure.unavailable());
-      }
+    boolean sent = running.tell(command);
+    if ((!sent || child != running) && pending.remove(id) != null) {
+      // It ended before it could have seen this, or does not read.
+      throw new EngineException(sent ? EngineFailure.unavailable() : tooMany());
     }
     return id;
   }
 
-  private static void send(Child to, JsonNode command) throws IOException {
-    String line = Json.write(command);
-    synchronized (to.in()) {
-      to.in().write(line);
-      to.in().write('\n');
-      to.in().flush();
-    }
-  }
-
-  private static void sendQuietly(Child to, JsonNode command) {
-    try {
-      send(to, command);
-    } catch (IOException e) {
-      // The child is gone, and with it what was to be cancelled.
-    }
+  private static EngineFailure tooMany() {
+    return new EngineFailure(
+        EngineFailure.Code.OVERLOADED, "too many requests wait for the engine", true);
   }
 
   // Supervision: one thread starts the child, reads it to its end, and starts it again.
@@ -368,7 +411,7 @@ public final class Engine implements Generator, AutoCloseable {
         noteFatal(String.valueOf(e.getMessage()));
       }
       child = null;
-      failAll();
+      failAll(endedFor.isEmpty() ? EngineFailure.crashed() : EngineFailure.hung(endedFor));
       firstStart.countDown();
       boolean healthy = System.nanoTime() - started > HEALTHY_AFTER.toNanos();
       pause = healthy ? PAUSE_FIRST : pause;
@@ -391,35 +434,105 @@ public final class Engine implements Generator, AutoCloseable {
   }
 
   private void runChild() throws IOException {
-    Process process = EngineChild.start(config.under(), config.log());
-    try (BufferedWriter in =
-            new BufferedWriter(new OutputStreamWriter(process.getOutputStream(), UTF_8));
-        BufferedReader out =
-            new BufferedReader(new InputStreamReader(process.getInputStream(), UTF_8))) {
-      Child starting = new Child(process, in);
-      ObjectNode first = Json.object();
-      first.put("libraries", config.libraries().toString());
-      first.put("model", config.model().toString());
-      first.put("slots", config.slots());
-      first.put("context", config.contextTokens());
-      first.put("threads", config.threads());
-      first.put("pace", config.pace());
-      send(starting, first);
+    Sandbox.Started started =
+        EngineChild.start(
+            config.sandbox(),
+            config.under(),
+            EngineChild.with(config.libraries(), config.model()),
+            config.log());
+    Process process = started.process();
+    sandbox = started.files().isEmpty() ? "none: " + started.missing() : started.files();
+    Child starting =
+        new Child(
+            process,
+            new LinkedBlockingQueue<>(OUTBOX_MAX),
+            new ChildWatch(config.patience(), System.nanoTime()));
+    ObjectNode first = Json.object();
+    first.put("libraries", config.libraries().toString());
+    first.put("model", config.model().toString());
+    first.put("slots", config.slots());
+    first.put("context", config.contextTokens());
+    first.put("threads", config.threads());
+    first.put("pace", config.pace());
+    first.put("sandbox", config.sandbox().name().toLowerCase(Locale.ROOT));
+    boolean unused = starting.tell(first);
+    mute = "";
+    endedFor = "";
+    Thread writer = Thread.ofPlatform().daemon(true).name("engine-in").start(() -> write(starting));
+    Thread watcher =
+        Thread.ofPlatform().daemon(true).name("engine-watch").start(() -> watch(starting));
+    try (BufferedReader out =
+        new BufferedReader(new InputStreamReader(process.getInputStream(), UTF_8))) {
       for (String line = out.readLine(); line != null && !closed; line = out.readLine()) {
+        telling = true;
         hear(Json.trusted(line), starting);
+        telling = false;
       }
       if (firstStart.getCount() > 0 && fatal == null) {
-        fatal = "it ended while starting; see " + config.log();
+        fatal =
+            endedFor.isEmpty()
+                ? "it ended while starting; see " + config.log()
+                : endedFor + " while it started";
       }
     } finally {
+      telling = false;
+      writer.interrupt();
+      watcher.interrupt();
       process.destroyForcibly();
     }
+  }
+
+  private static void write(Child to) {
+    try (BufferedWriter in =
+        new BufferedWriter(new OutputStreamWriter(to.process().getOutputStream(), UTF_8))) {
+      while (true) {
+        in.write(to.outbox().take());
+        in.write('\n');
+        if (to.outbox().isEmpty()) {
+          in.flush();
+        }
+      }
+    } catch (IOException | InterruptedException e) {
+      // The child is gone, and with it what was to be told it.
+    }
+  }
+
+  /** Asks the child every second how far it is, and ends one that is nowhere. */
+  private void watch(Child watched) {
+    try {
+      while (true) {
+        Thread.sleep(ChildWatch.EVERY);
+        boolean unused = watched.tell(Json.object().put("op", "ping"));
+        switch (watched.watch().look(System.nanoTime(), !telling)) {
+          case ChildWatch.State.Fine ignored -> mute = "";
+          case ChildWatch.State.Mute state -> mute = state.why();
+          case ChildWatch.State.Hung state -> {
+            endHung(watched, state.why());
+            return;
+          }
+        }
+      }
+    } catch (InterruptedException e) {
+      // The child has ended.
+    }
+  }
+
+  /** Who waits is told at once: a process that is stuck in a driver may not even end. */
+  private void endHung(Child hung, String why) {
+    System.err.println("gridtie: " + why + "; it is ended and started again");
+    endedFor = why;
+    child = null;
+    hung.process().descendants().forEach(ProcessHandle::destroyForcibly);
+    hung.process().destroyForcibly();
+    failAll(EngineFailure.hung(why));
   }
 
   private void hear(JsonNode event, Child from) {
     String name = event.path("ev").asString();
     long id = event.path("id").asLong();
     switch (name) {
+      case "pong" ->
+          from.watch().answered(event.path("steps").asLong(), event.path("working").asBoolean());
       case "ready" -> {
         child = from;
         firstStart.countDown();
@@ -478,9 +591,9 @@ public final class Engine implements Generator, AutoCloseable {
     };
   }
 
-  private void failAll() {
+  private void failAll(EngineFailure failure) {
     for (Long id : pending.keySet()) {
-      fail(pending.remove(id), EngineFailure.crashed());
+      fail(pending.remove(id), failure);
     }
   }
 
@@ -542,7 +655,7 @@ public final class Engine implements Generator, AutoCloseable {
    * @param kind {@code cuda} or {@code vulkan}; empty for the processor (and Metal, on a Mac)
    */
   public static Path libraries(Path nodeModules, String kind) {
-    String os = System.getProperty("os.name", "").toLowerCase(java.util.Locale.ROOT);
+    String os = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
     boolean arm = System.getProperty("os.arch", "").contains("aarch64");
     String name =
         os.contains("mac")

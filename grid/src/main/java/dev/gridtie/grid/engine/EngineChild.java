@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.lang.foreign.Arena;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -31,31 +32,41 @@ public final class EngineChild {
 
   private static final int OUTPUT_BYTES = 1 << 16;
 
+  /** A crash is told on the error output: nothing is written to files. */
+  static final List<String> OPTIONS =
+      List.of(
+          "-XX:+UseSerialGC",
+          "-Xmx512m",
+          "-Xshare:auto",
+          "-XX:-UsePerfData",
+          "-XX:+ErrorFileToStderr",
+          "-XX:+ExitOnOutOfMemoryError",
+          "--enable-native-access=ALL-UNNAMED",
+          "--sun-misc-unsafe-memory-access=allow");
+
   private EngineChild() {}
 
   /**
    * Starts one.
    *
    * @param under what it is started under, such as {@code nice -n 19}; usually nothing
+   * @param readable the libraries and the model, which may be links
    * @param log where its errors go
    */
-  static Process start(List<String> under, Path log) throws IOException {
-    List<String> command = new ArrayList<>(under);
-    command.addAll(
-        List.of(
-            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-            "-XX:+UseSerialGC",
-            "-XX:+ExitOnOutOfMemoryError",
-            "-Xmx512m",
-            "-Xshare:auto",
-            "--enable-native-access=ALL-UNNAMED",
-            "--sun-misc-unsafe-memory-access=allow",
-            "-cp",
-            System.getProperty("java.class.path"),
-            EngineChild.class.getName()));
-    return new ProcessBuilder(command)
-        .redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()))
-        .start();
+  static Sandbox.Started start(
+      Sandbox.Mode sandbox, List<String> under, List<Path> readable, Path log) throws IOException {
+    return Sandbox.start(sandbox, under, OPTIONS, EngineChild.class, readable, log);
+  }
+
+  /** What it may read for some libraries: their folder, and the one beside it for older drivers. */
+  static List<Path> with(Path libraries, Path... more) {
+    List<Path> readable = new ArrayList<>(List.of(more));
+    readable.add(libraries);
+    Path older = Backends.older(libraries);
+    if (Files.isRegularFile(older)) {
+      readable.add(older.getParent());
+    }
+    return readable;
   }
 
   /** Takes no arguments: the first line of input says which model, where, and how. */
@@ -74,6 +85,7 @@ public final class EngineChild {
     Lines lines = new Lines(out);
     try {
       JsonNode config = Json.trusted(first);
+      confine(config.path("sandbox").asString("off"));
       if (config.path("devices").asBoolean(false)) {
         lines.send(devices(Path.of(config.path("libraries").asString())));
       } else {
@@ -85,6 +97,21 @@ public final class EngineChild {
       failed.put("message", String.valueOf(e.getMessage()));
       lines.send(failed);
       System.exit(1);
+    }
+  }
+
+  /** Before anything of the model's is read. */
+  private static void confine(String sandbox) {
+    if (Confinement.isLinux()) {
+      Confinement.limit();
+    }
+    Sandbox.Mode mode = Sandbox.Mode.of(sandbox);
+    if (mode != Sandbox.Mode.OFF && !Confinement.seccomp()) {
+      String missing = "this system takes no filter of system calls";
+      if (mode == Sandbox.Mode.REQUIRED) {
+        throw new IllegalStateException("a sandbox is required for engines, and " + missing);
+      }
+      System.err.println("engine sandbox: " + missing);
     }
   }
 
@@ -108,6 +135,10 @@ public final class EngineChild {
       throws InterruptedException {
     int slots = config.path("slots").asInt();
     int context = config.path("context").asInt();
+    Progress progress = new Progress();
+    progress.working(true);
+    CompletableFuture<Batcher> ready = new CompletableFuture<>();
+    Thread.ofPlatform().daemon(true).name("commands").start(() -> read(in, ready, progress, lines));
     try (Llama llama =
         new Llama(
             Path.of(config.path("libraries").asString()),
@@ -115,7 +146,8 @@ public final class EngineChild {
             slots,
             context,
             BATCH_TOKENS,
-            config.path("threads").asInt())) {
+            config.path("threads").asInt(),
+            progress)) {
       if (context > llama.trainedContext()) {
         throw new IllegalArgumentException(
             "the model was trained on "
@@ -137,14 +169,15 @@ public final class EngineChild {
               BATCH_TOKENS,
               config.path("threads").asInt(),
               config.path("pace").asInt(),
+              progress,
               lines);
-      ObjectNode ready = Json.object();
-      ready.put("ev", "ready");
-      ready.put("parameters", llama.parameters());
-      ready.put("trainedContext", llama.trainedContext());
-      ready.put("version", Llama.VERSION);
-      lines.send(ready);
-      Thread.ofPlatform().daemon(true).name("commands").start(() -> read(in, batcher, lines));
+      ready.complete(batcher);
+      lines.send(
+          Json.object()
+              .put("ev", "ready")
+              .put("parameters", llama.parameters())
+              .put("trainedContext", llama.trainedContext())
+              .put("version", Llama.VERSION));
       batcher.run();
     }
   }
@@ -179,11 +212,19 @@ public final class EngineChild {
     Runtime.getRuntime().halt(1);
   }
 
-  private static void read(BufferedReader in, Batcher batcher, Lines lines) {
+  private static void read(
+      BufferedReader in, CompletableFuture<Batcher> ready, Progress progress, Lines lines) {
     try {
       for (String line = in.readLine(); line != null; line = in.readLine()) {
         JsonNode json = Json.trusted(line);
-        if (!batcher.submit(command(json))) {
+        Batcher batcher = ready.getNow(null);
+        if (json.path("op").asString().equals("ping")) {
+          lines.send(
+              Json.object()
+                  .put("ev", "pong")
+                  .put("steps", progress.steps())
+                  .put("working", progress.isWorking()));
+        } else if (batcher == null || !batcher.submit(command(json))) {
           lines.refused(json.path("id").asLong(), "overloaded", "too many commands wait");
         }
       }

@@ -26,6 +26,25 @@ public record EngineFailure(Code code, String message, boolean retryable) {
         Code.CRASHED, "the engine ended while it was answering; send the request again", true);
   }
 
+  /**
+   * The engine was ended.
+   *
+   * @param why as {@link ChildWatch} says
+   */
+  static EngineFailure hung(String why) {
+    return new EngineFailure(
+        Code.CRASHED, why + ", and starts again; send the request again", true);
+  }
+
+  /**
+   * The engine is up, and nothing can be sent to it.
+   *
+   * @param why as {@link ChildWatch} says
+   */
+  static EngineFailure mute(String why) {
+    return new EngineFailure(Code.UNAVAILABLE, why + "; send the request again later", true);
+  }
+
   static EngineFailure unavailable() {
     return new EngineFailure(
         Code.UNAVAILABLE, "the engine is starting; send the request again in a moment", true);

@@ -29,6 +29,11 @@ public interface Generator {
   /** Whether it would begin an answer now. */
   boolean isReady();
 
+  /** Why it is not ready, for people; empty where it is, or where nothing is known. */
+  default String why() {
+    return "";
+  }
+
   /** Tokens a second of all its machines together; 0 where there is but one, which is ours. */
   default long capacity() {
     return 0;

@@ -17,8 +17,12 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import dev.gridtie.grid.engine.NativeLibrary.NativeException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
 import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.Optional;
@@ -78,8 +82,16 @@ final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
    *     weights stay on the disk then
    * @param contextTokens of each sequence
    * @param batchMax tokens in one batch
+   * @param progress is told of what is loaded and computed
    */
-  Llama(Path libraries, Path file, int sequences, int contextTokens, int batchMax, int threads) {
+  Llama(
+      Path libraries,
+      Path file,
+      int sequences,
+      int contextTokens,
+      int batchMax,
+      int threads,
+      Progress progress) {
     this.batchMax = batchMax;
     this.library = new NativeLibrary(libraries, "llama", FILE_VERSION, arena);
     requireVersion();
@@ -109,6 +121,14 @@ final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
         0);
     boolean countsOnly = sequences == 0;
     modelParams.set(JAVA_BYTE, offset(MODEL_PARAMS, "vocab_only"), (byte) (countsOnly ? 1 : 0));
+    modelParams.set(
+        ADDRESS,
+        offset(MODEL_PARAMS, "progress_callback"),
+        upcall(
+            progress,
+            "loading",
+            FunctionDescriptor.of(JAVA_BOOLEAN, ValueLayout.JAVA_FLOAT, ADDRESS),
+            MethodType.methodType(boolean.class, float.class, MemorySegment.class)));
     this.model =
         (MemorySegment)
             library.call(
@@ -169,6 +189,14 @@ final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
     setInt(params, "flash_attn_type", FLASH_ATTENTION_OFF);
     setInt(params, "type_k", TYPE_F32);
     setInt(params, "type_v", TYPE_F32);
+    params.set(
+        ADDRESS,
+        offset(CONTEXT_PARAMS, "abort_callback"),
+        upcall(
+            progress,
+            "computing",
+            FunctionDescriptor.of(JAVA_BOOLEAN, ADDRESS),
+            MethodType.methodType(boolean.class, MemorySegment.class)));
     this.context =
         countsOnly
             ? MemorySegment.NULL
@@ -247,6 +275,16 @@ final class Llama implements PromptEncoder.Tokenizer, AutoCloseable {
     setPointer(batch, "n_seq_id", sequenceCounts);
     setPointer(batch, "seq_id", sequencePointers);
     setPointer(batch, "logits", batchOutputs);
+  }
+
+  private MemorySegment upcall(
+      Progress progress, String method, FunctionDescriptor type, MethodType javaType) {
+    try {
+      MethodHandle handle = MethodHandles.lookup().bind(progress, method, javaType);
+      return Linker.nativeLinker().upcallStub(handle, type, arena);
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException(e);
+    }
   }
 
   // The batch being filled

@@ -211,7 +211,7 @@ public final class NodeAgent implements AutoCloseable {
         why = "memory has become less; a smaller variant takes over";
         endAll(why);
       } else if (!own.isReady()) {
-        announceStatus(false, "the engine starts again");
+        announceStatus(false, short120(own.why()));
       }
     }
   }
@@ -294,7 +294,7 @@ public final class NodeAgent implements AutoCloseable {
 
   /** What the owner's programs have left of the graphics processors' own memory. */
   private long graphicsMemory() throws IOException {
-    return Device.all(config.libraries(), config.log()).stream()
+    return Device.all(config.libraries(), config.log(), config.sandbox()).stream()
         .filter(d -> d.kind() == Device.Kind.GPU)
         .mapToLong(d -> d.freeBytes() / 100 * GRAPHICS_PERCENT)
         .sum();
@@ -346,7 +346,9 @@ public final class NodeAgent implements AutoCloseable {
                   config.caps().cores(),
                   config.log(),
                   config.under(),
-                  config.caps().pace()));
+                  config.caps().pace(),
+                  config.patience(),
+                  config.sandbox()));
       build = Engine.BUILD + "+" + Engine.backend(config.libraries());
     }
     try {
@@ -422,7 +424,9 @@ public final class NodeAgent implements AutoCloseable {
 
   private void tell() {
     Served now = work.served();
-    announceStatus(now != null && now.engine().isReady(), now == null ? short120(why) : "");
+    boolean ready = now != null && now.engine().isReady();
+    String reason = ready ? "" : now == null ? why : now.engine().why();
+    announceStatus(ready, short120(reason));
     long at = System.nanoTime();
     double seconds = (at - tokensAt) / 1e9;
     if (seconds > 0.5) {
@@ -435,8 +439,8 @@ public final class NodeAgent implements AutoCloseable {
             clock.instant().toEpochMilli(),
             identity.address(),
             hardware.summary(),
-            state,
-            why,
+            now != null && !ready ? "hung" : state,
+            reason,
             now == null ? "" : now.wanted().manifest().id(),
             now == null ? "" : now.fit().variant().quantization(),
             now == null ? 0 : now.fit().contextTokens(),
@@ -454,6 +458,7 @@ public final class NodeAgent implements AutoCloseable {
             pending.get(),
             watts,
             now != null && now.engine() instanceof Engine own ? own.pid() : -1,
+            now != null && now.engine() instanceof Engine own ? own.sandbox() : "",
             uplinks.stream().map(NodeAgent::gateway).toList()));
   }
 

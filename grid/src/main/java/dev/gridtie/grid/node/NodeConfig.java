@@ -1,7 +1,9 @@
 package dev.gridtie.grid.node;
 
+import dev.gridtie.grid.engine.Sandbox;
 import java.net.URI;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 
@@ -17,6 +19,8 @@ import java.util.Optional;
  * @param libraries llama.cpp's
  * @param log where the engine's errors go
  * @param under what engines are started under, so that the owner's programs come first
+ * @param patience how long an engine may make no step while it has work
+ * @param sandbox whether engines must have one
  * @param server an OpenAI-compatible server that the owner runs, instead of our engine
  */
 public record NodeConfig(
@@ -29,6 +33,8 @@ public record NodeConfig(
     Path libraries,
     Path log,
     List<String> under,
+    Duration patience,
+    Sandbox.Mode sandbox,
     Optional<Server> server) {
   public NodeConfig {
     gateways = List.copyOf(gateways);

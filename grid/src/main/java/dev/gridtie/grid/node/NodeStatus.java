@@ -6,9 +6,9 @@ import java.util.List;
  * What a node is doing, for its owner.
  *
  * @param at Unix milliseconds
- * @param state {@code waiting}, {@code fetching}, {@code starting}, {@code serving} or {@code
- *     resting}
- * @param why it rests or waits; empty where it does not
+ * @param state {@code waiting}, {@code fetching}, {@code starting}, {@code serving}, {@code hung}
+ *     or {@code resting}
+ * @param why it rests, waits or hangs; empty where it does not
  * @param fetchedBytes of the file that is being fetched
  * @param fetchBytes of all of it
  * @param tokensPerSecond that it gives now, all answers together
@@ -16,6 +16,7 @@ import java.util.List;
  * @param pendingMicro micro-credits that wait to be verified
  * @param watts that the machine takes; −1 where that cannot be read
  * @param enginePid −1 while none runs
+ * @param sandbox what keeps the engine from the machine's files, or {@code none: } and why
  */
 public record NodeStatus(
     long at,
@@ -40,6 +41,7 @@ public record NodeStatus(
     long pendingMicro,
     double watts,
     long enginePid,
+    String sandbox,
     List<Gateway> gateways) {
   /**
    * One gateway.

@@ -20,7 +20,7 @@ class DeviceIT {
   @Test
   void theUsualBuildComputesOnTheProcessor() throws Exception {
     Path libraries = Engine.libraries(ROOT.resolve("native/node_modules"));
-    List<Device> devices = Device.all(libraries, folder.resolve("engine.log"));
+    List<Device> devices = Device.all(libraries, folder.resolve("engine.log"), Sandbox.Mode.AUTO);
     assertThat(devices).anyMatch(d -> d.kind() == Device.Kind.CPU);
     assertThat(devices).noneMatch(d -> d.name().isEmpty() || d.description().isEmpty());
     long cpu =
@@ -35,7 +35,7 @@ class DeviceIT {
 
   @Test
   void aFolderWithoutLibrariesSaysSo() {
-    assertThatThrownBy(() -> Device.all(folder, folder.resolve("engine.log")))
+    assertThatThrownBy(() -> Device.all(folder, folder.resolve("engine.log"), Sandbox.Mode.AUTO))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("there is no libggml-base in");
   }

@@ -331,6 +331,56 @@ class EngineIT {
     }
   }
 
+  private static void signal(long pid, String name) throws Exception {
+    assertThat(new ProcessBuilder("kill", "-" + name, "" + pid).start().waitFor()).isZero();
+  }
+
+  private static void await(String what, java.util.function.BooleanSupplier condition)
+      throws Exception {
+    long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(90);
+    while (!condition.getAsBoolean()) {
+      assertThat(System.nanoTime() - until).as(what).isNegative();
+      Thread.sleep(50);
+    }
+  }
+
+  @Test
+  void aStoppedEngineSaysSoAndStartsAgain() throws Exception {
+    Engine.Config usual = config("Q4_0");
+    Engine.Config impatient =
+        new Engine.Config(
+            usual.libraries(),
+            usual.model(),
+            2,
+            512,
+            1,
+            usual.log(),
+            List.of(),
+            4,
+            java.time.Duration.ofSeconds(6),
+            Sandbox.Mode.AUTO);
+    try (Engine own = Engine.start(impatient)) {
+      long first = own.engineProcess();
+      signal(first, "STOP"); // while it has nothing to do
+      await("an idle one is found", () -> !own.isReady());
+      assertThat(own.why()).contains("has not answered for");
+      signal(first, "CONT");
+      await("it may be all right again", own::isReady);
+
+      Collector collector = ask(own, "What is the ledger?", warm(1), 400);
+      collector.firstText.await(30, TimeUnit.SECONDS);
+      signal(own.engineProcess(), "STOP");
+      await("a busy one is found", () -> !own.isReady());
+      assertThatThrownBy(() -> ask(own, "Hello", Sampling.greedy(), 5))
+          .isInstanceOf(Engine.EngineException.class);
+      assertThatThrownBy(collector::get).hasMessageContaining("CRASHED true");
+      await("it starts again", own::isReady);
+      assertThat(own.engineProcess()).isNotEqualTo(first);
+      assertThat(ask(own, "What is a receipt?", Sampling.greedy(), 20).get().text())
+          .contains("signed record");
+    }
+  }
+
   @Test
   void aModelThatCannotBeLoadedSaysSo() throws Exception {
     Path broken = Files.write(directory.resolve("broken.gguf"), Json.writeBytes(Json.object()));

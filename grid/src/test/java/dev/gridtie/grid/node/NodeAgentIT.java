@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.grid.engine.EngineFailure;
 import dev.gridtie.grid.engine.Sampling;
+import dev.gridtie.grid.engine.Sandbox;
 import dev.gridtie.grid.engine.Turn;
 import dev.gridtie.grid.link.Codec;
 import dev.gridtie.grid.link.Identity;
@@ -139,6 +140,8 @@ class NodeAgentIT {
             Engine.libraries(ROOT.resolve("native/node_modules")),
             folder.resolve("engine.log"),
             List.of(),
+            Engine.PATIENCE,
+            Sandbox.Mode.AUTO,
             Optional.empty());
     Identity identity =
         new Identity() {
