@@ -91,7 +91,9 @@ test("the OpenAI SDK lists the models", async () => {
 });
 
 test("the OpenAI SDK gets its answer through the proxy, whole and streamed", async () => {
-  const client = new OpenAI({ baseURL: await world.startProxy(), apiKey: "any" });
+  const baseURL = await world.startProxy();
+  const client = new OpenAI({ baseURL, apiKey: world.proxyToken() });
+  await assert.rejects(new OpenAI({ baseURL, apiKey: "any" }).chat.completions.create(question("Hi")), (e) => e.status === 401 && e.code === "invalid_proxy_token");
   const [answer, spent] = await spentBy(() => client.chat.completions.create(question("Who pays the gas?")));
   assert.match(answer.choices[0].message.content, /facilitator pays/i);
   assert.equal(answer.choices[0].finish_reason, "stop");
@@ -110,7 +112,7 @@ test("the OpenAI SDK gets its answer through the proxy, whole and streamed", asy
 });
 
 test("the proxy refuses beyond its caps, and pays nothing then", async () => {
-  const perRequest = new OpenAI({ baseURL: await world.startProxy("--max-usd", "0.0001"), apiKey: "any", maxRetries: 0 });
+  const perRequest = new OpenAI({ baseURL: await world.startProxy("--max-usd", "0.0001"), apiKey: world.proxyToken(), maxRetries: 0 });
   const [, nothing] = await spentBy(() =>
     assert.rejects(perRequest.chat.completions.create(question("Hi")), (e) => e.status === 402 && /limit for one call/.test(e.message)),
   );
@@ -120,13 +122,21 @@ test("the proxy refuses beyond its caps, and pays nothing then", async () => {
   const quote = Number((await (await fetch(endpoint(), post(question("Hello")))).json()).accepts[0].maxAmountRequired);
   const spentBefore = JSON.parse((await import("node:fs")).readFileSync(world.home + "/proxy-spending.json", "utf8")).spentPico;
   const cap = ((Number(spentBefore) / 1e6 + 2 * quote + Math.floor(quote / 2)) / 1e6).toFixed(9);
-  const perDay = new OpenAI({ baseURL: await world.startProxy("--max-usd-day", String(cap)), apiKey: "any", maxRetries: 0 });
+  const perDay = new OpenAI({ baseURL: await world.startProxy("--max-usd-day", String(cap)), apiKey: world.proxyToken(), maxRetries: 0 });
   const [results, spent] = await spentBy(() =>
-    Promise.allSettled(Array.from({ length: 8 }, () => perDay.chat.completions.create(question("Hello")))),
+    Promise.allSettled(Array.from({ length: 8 }, (_, seed) => perDay.chat.completions.create(question("Hello", { seed })))),
   );
   assert.equal(results.filter((r) => r.status === "fulfilled").length, 2);
   assert.equal(Number(spent), 2 * quote);
   for (const r of results.filter((x) => x.status === "rejected")) assert.equal(r.reason.status, 402);
+});
+
+test("through the proxy, one request that is asked eight times at once is paid once", async () => {
+  const client = new OpenAI({ baseURL: await world.startProxy("--max-usd-day", "50"), apiKey: world.proxyToken() });
+  const quote = Number((await (await fetch(endpoint(), post(question("Hello, once")))).json()).accepts[0].maxAmountRequired);
+  const [answers, spent] = await spentBy(() => Promise.all(Array.from({ length: 8 }, () => client.chat.completions.create(question("Hello, once")))));
+  assert.equal(new Set(answers.map((a) => a.choices[0].message.content)).size, 1);
+  assert.ok(Number(spent) >= quote && Number(spent) <= 2 * quote, `${spent} of ${quote}`); // one that comes after the answer is a new one
 });
 
 test("with a key, the engine answers each SDK in its own dialect, and says what texts are like", async () => {

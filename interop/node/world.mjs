@@ -64,6 +64,8 @@ export async function startWorld(...options) {
         functionName: "balanceOf",
         args: [info.buyer],
       }),
+    /** What clients of a proxy send as their API key. */
+    proxyToken: () => readFileSync(join(home, "proxy.token"), "utf8").trim(),
     async startProxy(...options) {
       const proxy = startReady(["proxy", "--port", "0", "--home", home, ...options]);
       children.push(proxy.child);

@@ -2,11 +2,17 @@ package dev.gridtie.app;
 
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.x402.client.Coin;
+import dev.gridtie.x402.client.Commitment;
+import dev.gridtie.x402.client.EvmNonces;
 import dev.gridtie.x402.client.FilePaymentJournal;
+import dev.gridtie.x402.client.NonceWatch;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.PayingClient;
 import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.client.SpendingCaps;
+import dev.gridtie.x402.client.Validity;
+import dev.gridtie.x402.evm.EvmChain;
+import dev.gridtie.x402.evm.JsonRpcChain;
 import dev.gridtie.x402.solana.JsonRpcSolana;
 import dev.gridtie.x402.solana.SolanaToken;
 import dev.gridtie.x402.solana.exact.SolanaExactClient;
@@ -19,7 +25,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.math.BigInteger;
 import java.net.URI;
-import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -121,6 +126,29 @@ final class CallCommand implements Callable<Integer> {
   private String depositUsd = "";
 
   @Option(
+      names = "--valid-seconds",
+      paramLabel = "SECONDS",
+      defaultValue = "90",
+      description =
+          "How long what is signed may be settled at most, whatever the server asks (default: ${DEFAULT-VALUE}).")
+  private long validSeconds;
+
+  @Option(
+      names = "--rpc",
+      paramLabel = "CAIP-2=URL",
+      description =
+          "The JSON-RPC of an EVM chain that is paid on; may be given several times. With it, what expired unused does not"
+              + " count against the day's cap; without it, what is signed counts.")
+  private List<String> rpcs = new ArrayList<>();
+
+  @Option(
+      names = "--sign-anew",
+      description =
+          "Sign even where an earlier payment for this very request was not answered and may still be settled: you may pay"
+              + " twice.")
+  private boolean anew;
+
+  @Option(
       names = "--balance",
       description =
           "First use what the wallet has left with this server of earlier payments, by signing in.")
@@ -151,7 +179,8 @@ final class CallCommand implements Callable<Integer> {
             UpFile.pico("--max-usd", maxUsd),
             UpFile.pico("--max-usd-day", maxUsdDay),
             where.path().resolve("wallet-spending.json"),
-            InstantSource.system());
+            InstantSource.system(),
+            watch(rpcs));
     Wallet wallet = Wallet.open(where, () -> Wallet.password("The wallet's password"));
     Payer payer =
         new Payer(signers(where, wallet), new Payer.Limits(caps.perRequestMax(), coins(), payees));
@@ -160,6 +189,9 @@ final class CallCommand implements Callable<Integer> {
             payer, caps, new FilePaymentJournal(where.path().resolve("wallet-payments.json")));
     if (balance) {
       client.withBalanceOf(wallet.evm());
+    }
+    if (anew) {
+      client.signingAnew();
     }
     byte[] body = body();
     String verb = method == null ? body.length == 0 ? "GET" : "POST" : method;
@@ -183,8 +215,9 @@ final class CallCommand implements Callable<Integer> {
     List<PaymentSigner> signers = new ArrayList<>();
     BigInteger most = UpFile.pico("--deposit-usd", depositUsd);
     List<Coin> known = coins();
-    signers.add(wallet.channelSigner(where, asked -> Coin.atomic(most, asked, known)));
-    signers.addAll(wallet.signers());
+    Validity validity = validity(validSeconds);
+    signers.add(wallet.channelSigner(where, asked -> Coin.atomic(most, asked, known), validity));
+    signers.addAll(wallet.signers(validity));
     if (solanaRpc != null) {
       signers.add(
           new SolanaExactClient(
@@ -197,6 +230,33 @@ final class CallCommand implements Callable<Integer> {
     return only == null
         ? signers
         : signers.stream().<PaymentSigner>map(s -> new OnlyScheme(only, s)).toList();
+  }
+
+  /** How long what is signed may be settled at most. */
+  static Validity validity(long seconds) {
+    if (seconds < 10 || seconds > 3600) {
+      throw new Main.Failure("--valid-seconds must be from 10 to 3600, not " + seconds);
+    }
+    return new Validity(InstantSource.system(), Duration.ofSeconds(seconds));
+  }
+
+  /**
+   * Asks chains whether what was signed has expired unused.
+   *
+   * @param rpcs each CAIP-2=URL
+   */
+  static NonceWatch watch(List<String> rpcs) {
+    Map<String, EvmChain> chains = new LinkedHashMap<>();
+    for (String rpc : rpcs) {
+      int equals = rpc.indexOf('=');
+      if (!rpc.startsWith("eip155:") || equals < 0) {
+        throw new Main.Failure(
+            "--rpc must be CAIP-2=URL, such as eip155:8453=https://…, not " + rpc);
+      }
+      URI node = URI.create(rpc.substring(equals + 1));
+      chains.put(rpc.substring(0, equals), new JsonRpcChain(node, Duration.ofSeconds(10)));
+    }
+    return new EvmNonces(chains);
   }
 
   /** A signer of one scheme alone. */
@@ -219,6 +279,18 @@ final class CallCommand implements Callable<Integer> {
     @Override
     public boolean corrected(PaymentPayload payment, List<PaymentRequirements> offered) {
       return signer.corrected(payment, offered);
+    }
+
+    @Override
+    public Commitment commitment(
+        PaymentRequirements requirements, tools.jackson.databind.JsonNode payload)
+        throws MalformedPaymentException {
+      return signer.commitment(requirements, payload);
+    }
+
+    @Override
+    public void committed(PaymentPayload payment) {
+      signer.committed(payment);
     }
 
     @Override
@@ -286,7 +358,7 @@ final class CallCommand implements Callable<Integer> {
 
   private static int print(PayingClient.Result.Answered answered)
       throws IOException, MalformedPaymentException {
-    HttpResponse<InputStream> response = answered.response();
+    PayingClient.Answer response = answered.response();
     try (InputStream in = response.body()) {
       long unused = in.transferTo(System.out);
     }
@@ -313,6 +385,7 @@ final class CallCommand implements Callable<Integer> {
     }
     if (response.statusCode() / 100 != 2) {
       System.err.println("gridtie: status " + response.statusCode());
+      answered.open().ifPresent(why -> System.err.println("gridtie: " + why + "."));
       return 1;
     }
     return 0;

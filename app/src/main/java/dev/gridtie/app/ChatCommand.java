@@ -8,6 +8,7 @@ import dev.gridtie.base.PicoUsd;
 import dev.gridtie.x402.client.FilePaymentJournal;
 import dev.gridtie.x402.client.PayingClient;
 import dev.gridtie.x402.client.SpendingCaps;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.SettleResponse;
@@ -84,9 +85,13 @@ final class ChatCommand implements Callable<Integer> {
             cap,
             BigInteger.TWO.pow(200),
             home.get().path().resolve("chat-spending.json"),
-            InstantSource.system());
+            InstantSource.system(),
+            up.watch());
     PayingClient client =
-        up.payingClient(caps, new FilePaymentJournal(home.get().path().resolve("payments.json")));
+        up.payingClient(
+            caps,
+            new FilePaymentJournal(home.get().path().resolve("payments.json")),
+            Validity.usual(InstantSource.system()));
     PayingClient.Result result;
     try {
       result =
@@ -117,7 +122,10 @@ final class ChatCommand implements Callable<Integer> {
         System.err.println(lost.headerName() + ": " + lost.headerValue());
         yield 1;
       }
-      case PayingClient.Result.Answered answered -> print(answered.response(), up);
+      case PayingClient.Result.Answered answered -> {
+        answered.open().ifPresent(why -> System.err.println("gridtie: " + why + "."));
+        yield print(answered.response(), up);
+      }
     };
   }
 
@@ -136,7 +144,7 @@ final class ChatCommand implements Callable<Integer> {
     return json;
   }
 
-  private static int print(HttpResponse<InputStream> response, UpFile up)
+  private static int print(PayingClient.Answer response, UpFile up)
       throws IOException,
           InterruptedException,
           Json.MalformedJsonException,
@@ -167,12 +175,11 @@ final class ChatCommand implements Callable<Integer> {
   /** Prints the text of a stream as it comes; whether it came to its end. */
   private static boolean printEvents(InputStream body)
       throws IOException, Json.MalformedJsonException {
+    boolean whole = false;
     try (BufferedReader lines = new BufferedReader(new InputStreamReader(body, UTF_8))) {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-        if (line.equals("data: [DONE]")) {
-          return true;
-        }
-        if (!line.startsWith("data: ")) {
+        whole |= line.equals("data: [DONE]");
+        if (whole || !line.startsWith("data: ")) {
           continue;
         }
         JsonNode event = Json.parse(line.substring("data: ".length()).getBytes(UTF_8));
@@ -185,7 +192,7 @@ final class ChatCommand implements Callable<Integer> {
         System.out.flush();
       }
     }
-    return false;
+    return whole;
   }
 
   private static void printPrice(String receiptId, SettleResponse settlement, UpFile up)

@@ -59,9 +59,13 @@ import dev.gridtie.ledger.StoreException;
 import dev.gridtie.ledger.log.LedgerLog;
 import dev.gridtie.ledger.log.Witness;
 import dev.gridtie.wire.chat.Dialect;
+import dev.gridtie.x402.client.CappedPayer;
 import dev.gridtie.x402.client.Coin;
+import dev.gridtie.x402.client.EvmNonces;
+import dev.gridtie.x402.client.FilePaymentJournal;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.SpendingCaps;
+import dev.gridtie.x402.evm.JsonRpcChain;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import dev.gridtie.x402.facilitator.Facilitator;
 import dev.gridtie.x402.facilitator.GasWatcher;
@@ -383,6 +387,9 @@ final class Gateway implements AutoCloseable {
 
   private static final int UPSTREAM_CONNECTIONS_MAX = 8192;
 
+  /** How long a chain is asked what became of a payment to another gateway. */
+  private static final Duration UPSTREAM_LOOK_PATIENCE = Duration.ofSeconds(10);
+
   /**
    * How long an unused connection is kept; well below the time after which the server may close it.
    */
@@ -511,7 +518,11 @@ final class Gateway implements AutoCloseable {
               UpFile.pico("payMaxUsdPerRequest", perRequest),
               UpFile.pico("payMaxUsdPerDay", perDay),
               home.path().resolve("upstream-spending.json"),
-              CLOCK);
+              CLOCK,
+              new EvmNonces(
+                  Map.of(
+                      config.chain().network(),
+                      new JsonRpcChain(URI.create(config.chain().rpc()), UPSTREAM_LOOK_PATIENCE))));
       Payer payer =
           new Payer(
               List.of(new ExactClient(home.evmKey("upstream"), CLOCK, new SecureRandom())),
@@ -523,7 +534,12 @@ final class Gateway implements AutoCloseable {
                           config.chain().token(),
                           config.chain().decimals())),
                   List.of()));
-      return new UpstreamPayment(payer, caps);
+      return new UpstreamPayment(
+          new CappedPayer(
+              payer,
+              caps,
+              new FilePaymentJournal(home.path().resolve("upstream-payments.json")),
+              CLOCK));
     };
   }
 

@@ -1,29 +1,26 @@
 package dev.gridtie.app;
 
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
-import dev.gridtie.base.Json;
-import dev.gridtie.wire.ApiError;
-import dev.gridtie.wire.openai.ErrorEnvelope;
+import dev.gridtie.base.Hex;
+import dev.gridtie.base.Secret;
+import dev.gridtie.gateway.edge.Origins;
 import dev.gridtie.x402.client.FilePaymentJournal;
-import dev.gridtie.x402.client.PayingClient;
 import dev.gridtie.x402.client.SpendingCaps;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.OutputStream;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.net.URI;
-import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.SecureRandom;
 import java.time.InstantSource;
-import java.util.HashMap;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
-import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Semaphore;
+import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -34,34 +31,14 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = {
       "A local endpoint that pays, from the buyer's wallet, for any client that knows nothing of x402: point its base URL"
-          + " here and give it any API key.",
+          + " here and give it the token that this prints as its API key.",
       "It refuses what would exceed a cap, with status 402, and pays nothing then."
     })
 final class ProxyCommand implements Callable<Integer> {
-  private static final int BODY_BYTES_MAX = 1024 * 1024;
-  private static final int CONCURRENT_MAX = 64;
+  private static final FileAttribute<Set<PosixFilePermission>> OWNER_ONLY =
+      PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
-  /** Headers that belong to one connection, to the client's own credentials, or to the payment. */
-  private static final List<String> NOT_FORWARDED =
-      List.of(
-          "host",
-          "connection",
-          "content-length",
-          "transfer-encoding",
-          "upgrade",
-          "expect",
-          "http2-settings",
-          "te",
-          "trailer",
-          "keep-alive",
-          "proxy-authorization",
-          "authorization",
-          "payment-signature",
-          "x-payment",
-          "accept-encoding");
-
-  private static final List<String> NOT_RETURNED =
-      List.of("content-length", "transfer-encoding", "connection", "keep-alive", ":status");
+  private static final Pattern TOKEN = Pattern.compile("gtp-[0-9a-f]{64}");
 
   @Mixin private Main.HomeOption home = new Main.HomeOption();
 
@@ -87,6 +64,28 @@ final class ProxyCommand implements Callable<Integer> {
           "The most that is paid on one day, UTC, restarts included (default: ${DEFAULT-VALUE}).")
   private String maxUsdDay = "";
 
+  @Option(
+      names = "--valid-seconds",
+      paramLabel = "SECONDS",
+      defaultValue = "90",
+      description =
+          "How long what is signed may be settled at most, whatever the server asks (default: ${DEFAULT-VALUE}).")
+  private long validSeconds;
+
+  @Option(
+      names = "--origin",
+      paramLabel = "ORIGIN",
+      description =
+          "Web pages of this origin, such as http://localhost:5173, may use the proxy; may be given several times. Without it,"
+              + " requests of browsers are refused.")
+  private List<String> origins = new ArrayList<>();
+
+  @Option(
+      names = "--no-token",
+      description =
+          "Take requests without the token: every program and every user of this machine can spend, up to the caps.")
+  private boolean noToken;
+
   @Override
   public Integer call() throws Exception {
     UpFile up = UpFile.read(home.get());
@@ -95,22 +94,34 @@ final class ProxyCommand implements Callable<Integer> {
             UpFile.pico("--max-usd", maxUsd),
             UpFile.pico("--max-usd-day", maxUsdDay),
             home.get().path().resolve("proxy-spending.json"),
-            InstantSource.system());
-    HttpServer server =
-        start(
+            InstantSource.system(),
+            up.watch());
+    Path file = home.get().path().resolve("proxy.token");
+    Optional<Secret> token = noToken ? Optional.empty() : Optional.of(token(file));
+    PayingProxy proxy =
+        PayingProxy.start(
             port,
             up.gateway(),
             up.payingClient(
-                caps, new FilePaymentJournal(home.get().path().resolve("payments.json"))));
+                caps,
+                new FilePaymentJournal(home.get().path().resolve("payments.json")),
+                CallCommand.validity(validSeconds)),
+            token,
+            allowed(),
+            PayingProxy.Limits.USUAL);
     CountDownLatch stopped = new CountDownLatch(1);
     Runtime.getRuntime()
         .addShutdownHook(
             new Thread(
                 () -> {
-                  server.stop(0);
+                  proxy.close();
                   stopped.countDown();
                 }));
-    System.out.println("ready http://127.0.0.1:" + server.getAddress().getPort() + "/v1");
+    System.out.println(
+        token.isEmpty()
+            ? "without a token: every program of this machine can spend"
+            : "token " + token.get().reveal() + " (in " + file + "): your client's API key");
+    System.out.println("ready http://127.0.0.1:" + proxy.port() + "/v1");
     System.out.println(
         "pays at most $"
             + maxUsd
@@ -123,129 +134,30 @@ final class ProxyCommand implements Callable<Integer> {
     return 0;
   }
 
-  /** Starts the endpoint in front of a gateway. */
-  static HttpServer start(int port, URI gateway, PayingClient client) throws IOException {
-    HttpServer server;
+  private Origins allowed() {
+    if (origins.contains("*")) {
+      throw new Main.Failure("--origin must name an origin: with *, any web page could spend");
+    }
     try {
-      server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 64);
-    } catch (IOException e) {
-      throw new IOException(
-          "cannot listen on 127.0.0.1:" + port + ": " + e.getMessage() + "; choose another --port");
-    }
-    Semaphore concurrent = new Semaphore(CONCURRENT_MAX);
-    server.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
-    server.createContext(
-        "/",
-        exchange -> {
-          try (exchange) {
-            if (!concurrent.tryAcquire()) {
-              refuse(
-                  exchange,
-                  ApiError.of(
-                      ApiError.Kind.RATE_LIMITED, "too_many_requests", "Come again in a second."));
-              return;
-            }
-            try {
-              forward(exchange, gateway, client);
-            } finally {
-              concurrent.release();
-            }
-          }
-        });
-    server.start();
-    return server;
-  }
-
-  private static void forward(HttpExchange exchange, URI gateway, PayingClient client)
-      throws IOException {
-    byte[] body = exchange.getRequestBody().readNBytes(BODY_BYTES_MAX + 1);
-    if (body.length > BODY_BYTES_MAX) {
-      refuse(
-          exchange,
-          ApiError.of(
-              ApiError.Kind.TOO_LARGE,
-              "request_too_large",
-              "The body exceeds " + BODY_BYTES_MAX + " bytes."));
-      return;
-    }
-    Map<String, String> headers = new HashMap<>();
-    exchange
-        .getRequestHeaders()
-        .forEach(
-            (name, values) -> {
-              if (!NOT_FORWARDED.contains(name.toLowerCase(Locale.ROOT))) {
-                headers.put(name, values.getFirst());
-              }
-            });
-    URI url = gateway.resolve(exchange.getRequestURI().toString());
-    try {
-      switch (client.send(exchange.getRequestMethod(), url, headers, body)) {
-        case PayingClient.Result.Answered answered -> giveBack(exchange, answered.response());
-        case PayingClient.Result.NotPaid notPaid ->
-            refuse(
-                exchange,
-                ApiError.of(
-                    ApiError.Kind.PAYMENT_REQUIRED,
-                    notPaid.why().code(),
-                    "The proxy did not pay: " + notPaid.why().message() + "."));
-        case PayingClient.Result.Lost lost ->
-            refuse(
-                exchange,
-                ApiError.of(
-                    ApiError.Kind.BAD_GATEWAY,
-                    "answer_lost",
-                    "The proxy paid and got no answer: "
-                        + lost.why()
-                        + ". Send the same request again: the proxy uses the same payment."));
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    } catch (SpendingCaps.UnavailableException e) {
-      refuse(
-          exchange,
-          ApiError.of(
-              ApiError.Kind.UNAVAILABLE, "spending_unknown", String.valueOf(e.getMessage())));
-    } catch (IOException e) {
-      if (exchange.getResponseCode() < 0) {
-        refuse(
-            exchange,
-            ApiError.of(
-                ApiError.Kind.BAD_GATEWAY,
-                "gateway_unreachable",
-                "No gateway answers at " + gateway + "; nothing was paid."));
-      } else {
-        throw e; // the client hung up, or the gateway broke off: either way this answer must not
-        // look whole
-      }
+      return new Origins(origins);
+    } catch (IllegalArgumentException e) {
+      throw new Main.Failure("--origin: " + e.getMessage());
     }
   }
 
-  private static void giveBack(HttpExchange exchange, HttpResponse<InputStream> response)
-      throws IOException {
-    response
-        .headers()
-        .map()
-        .forEach(
-            (name, values) -> {
-              if (!NOT_RETURNED.contains(name.toLowerCase(Locale.ROOT))) {
-                exchange.getResponseHeaders().set(name, values.getFirst());
-              }
-            });
-    try (InputStream in = response.body()) {
-      exchange.sendResponseHeaders(response.statusCode(), 0);
-      OutputStream out = exchange.getResponseBody();
-      byte[] buffer = new byte[16 * 1024];
-      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-        out.write(buffer, 0, n);
-        out.flush();
-      }
+  /** The token of a home, made where it is missing: only its owner can read it. */
+  static Secret token(Path file) throws IOException {
+    if (!Files.exists(file)) {
+      byte[] fresh = new byte[32];
+      new SecureRandom().nextBytes(fresh);
+      Path next = Files.createTempFile(file.getParent(), "proxy", ".token", OWNER_ONLY);
+      Files.writeString(next, "gtp-" + Hex.encode(fresh).substring(2) + "\n");
+      Files.move(next, file, StandardCopyOption.ATOMIC_MOVE);
     }
-  }
-
-  private static void refuse(HttpExchange exchange, ApiError error) throws IOException {
-    byte[] body = Json.writeBytes(ErrorEnvelope.of(error));
-    exchange.getResponseHeaders().set("Content-Type", "application/json");
-    exchange.sendResponseHeaders(error.kind().status(), body.length);
-    exchange.getResponseBody().write(body);
+    String token = Files.readString(file).strip();
+    if (!TOKEN.matcher(token).matches()) {
+      throw new IOException(file + " holds no token; remove it, and the next start makes one");
+    }
+    return new Secret(token);
   }
 }

@@ -2,10 +2,14 @@ package dev.gridtie.app;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.client.Coin;
+import dev.gridtie.x402.client.EvmNonces;
+import dev.gridtie.x402.client.NonceWatch;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.PayingClient;
 import dev.gridtie.x402.client.PaymentJournal;
 import dev.gridtie.x402.client.SpendingCaps;
+import dev.gridtie.x402.client.Validity;
+import dev.gridtie.x402.evm.JsonRpcChain;
 import dev.gridtie.x402.evm.exact.ExactClient;
 import java.io.IOException;
 import java.math.BigInteger;
@@ -14,8 +18,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.security.SecureRandom;
-import java.time.InstantSource;
+import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -70,15 +75,22 @@ record UpFile(
   }
 
   /** A client that pays from the buyer's wallet, on this network and in this coin only. */
-  PayingClient payingClient(SpendingCaps caps, PaymentJournal journal) throws IOException {
+  PayingClient payingClient(SpendingCaps caps, PaymentJournal journal, Validity validity)
+      throws IOException {
     ExactClient signer =
-        new ExactClient(Home.readEvmKey(buyerKeyFile), InstantSource.system(), new SecureRandom());
+        new ExactClient(Home.readEvmKey(buyerKeyFile), validity, new SecureRandom());
     Coin coin = new Coin("eip155:" + chainId, asset, 6);
     return new PayingClient(
         new Payer(
             List.of(signer), new Payer.Limits(caps.perRequestMax(), List.of(coin), List.of())),
         caps,
         journal);
+  }
+
+  /** Asks this network's chain what became of what was signed. */
+  NonceWatch watch() {
+    return new EvmNonces(
+        Map.of("eip155:" + chainId, new JsonRpcChain(rpc, Duration.ofSeconds(10))));
   }
 
   /** Dollars as pico-dollars. */

@@ -2,6 +2,7 @@ package dev.gridtie.app;
 
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.client.PaymentSigner;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.batch.BatchSigner;
@@ -15,7 +16,6 @@ import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
-import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
@@ -91,19 +91,18 @@ record Wallet(EvmKey evm) {
   }
 
   /** Pays from this wallet's channels; makes none of its own accord where the most is zero. */
-  BatchSigner channelSigner(Home home, Function<PaymentRequirements, BigInteger> depositMax) {
-    return new BatchSigner(
-        evm, channels(home), depositMax, InstantSource.system(), new SecureRandom());
+  BatchSigner channelSigner(
+      Home home, Function<PaymentRequirements, BigInteger> depositMax, Validity validity) {
+    return new BatchSigner(evm, channels(home), depositMax, validity, new SecureRandom());
   }
 
   /** Every way that this wallet can sign but from channels. */
-  List<PaymentSigner> signers() {
-    InstantSource clock = InstantSource.system();
+  List<PaymentSigner> signers(Validity validity) {
     SecureRandom random = new SecureRandom();
     List<PaymentSigner> signers = new ArrayList<>();
-    signers.add(new ExactClient(evm, clock, random));
-    signers.add(new UptoClient(evm, clock, random));
-    signers.add(new Permit2Client(evm, clock, random));
+    signers.add(new ExactClient(evm, validity, random));
+    signers.add(new UptoClient(evm, validity, random));
+    signers.add(new Permit2Client(evm, validity, random));
     return signers;
   }
 }

@@ -4,11 +4,13 @@ import dev.gridtie.base.Hex;
 import dev.gridtie.base.Numbers;
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.x402.client.Coin;
+import dev.gridtie.x402.client.Commitment;
 import dev.gridtie.x402.client.FilePaymentJournal;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.PayingClient;
 import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.client.SpendingCaps;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.JsonRpcChain;
 import dev.gridtie.x402.evm.Sender;
@@ -29,7 +31,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.math.BigInteger;
 import java.net.URI;
-import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
@@ -85,6 +86,17 @@ final class WalletChannels {
     }
 
     @Override
+    public Commitment commitment(PaymentRequirements asked, JsonNode payload)
+        throws MalformedPaymentException {
+      return account.commitment(asked, payload);
+    }
+
+    @Override
+    public void committed(PaymentPayload payment) {
+      account.committed(payment);
+    }
+
+    @Override
     public void answered(PaymentPayload payment, Optional<SettleResponse> response) {
       account.answered(payment, response);
     }
@@ -118,24 +130,39 @@ final class WalletChannels {
       return CallCommand.coins(coins, networks);
     }
 
-    /** Sends what is signed, and prints how the channel stands then. */
+    /**
+     * Sends what is signed, and prints how the channel stands then. What the wallet's owner puts
+     * into a channel by a command of its own has a sum of its own: the caps of calls do not count
+     * it.
+     *
+     * @param purpose tells these payments from others to the same page
+     * @param most that may be put in, pico-dollars
+     */
     private int send(
-        Home where, Wallet wallet, Function<BatchSigner, Choice.Wanted> what, String lost)
+        Home where,
+        Wallet wallet,
+        String purpose,
+        BigInteger most,
+        Function<BatchSigner, Choice.Wanted> what,
+        String lost)
         throws IOException, InterruptedException, MalformedPaymentException {
-      BatchSigner account = wallet.channelSigner(where, asked -> BigInteger.ZERO);
+      BatchSigner account =
+          wallet.channelSigner(
+              where, asked -> BigInteger.ZERO, Validity.usual(InstantSource.system()));
       SpendingCaps caps =
           new SpendingCaps(
-              UpFile.pico("", "1"),
-              UpFile.pico("", "1"),
-              where.path().resolve("wallet-spending.json"),
+              most,
+              BigInteger.TWO.pow(200),
+              where.path().resolve("wallet-deposits.json"),
               InstantSource.system());
       PayingClient client =
           new PayingClient(
-              new Payer(
-                  List.of(new Choice(account, what.apply(account))),
-                  new Payer.Limits(caps.perRequestMax(), coins(), List.of())),
-              caps,
-              new FilePaymentJournal(where.path().resolve("wallet-payments.json")));
+                  new Payer(
+                      List.of(new Choice(account, what.apply(account))),
+                      new Payer.Limits(caps.perRequestMax(), coins(), List.of())),
+                  caps,
+                  new FilePaymentJournal(where.path().resolve("wallet-payments.json")))
+              .withPurpose(purpose);
       return switch (client.send("GET", channelUrl(url), Map.of(), new byte[0])) {
         case PayingClient.Result.NotPaid notPaid -> {
           System.err.println("gridtie: " + notPaid.why().message());
@@ -149,7 +176,7 @@ final class WalletChannels {
       };
     }
 
-    private static int print(HttpResponse<InputStream> response, List<Coin> coins)
+    private static int print(PayingClient.Answer response, List<Coin> coins)
         throws IOException, MalformedPaymentException {
       String body;
       try (InputStream in = response.body()) {
@@ -209,6 +236,8 @@ final class WalletChannels {
       return server.send(
           where,
           wallet,
+          "deposit " + usd,
+          pico,
           account -> asked -> account.deposit(asked, Coin.atomic(pico, asked, coins)),
           "The same command again does not deposit twice.");
     }
@@ -267,7 +296,12 @@ final class WalletChannels {
         server.url = gateway;
         server.coins = coins;
         return server.send(
-            where, wallet, account -> account::refund, "The same command again asks once more.");
+            where,
+            wallet,
+            "withdraw",
+            UpFile.pico("", "1"),
+            account -> account::refund,
+            "The same command again asks once more.");
       }
       if (rpc == null || channel == null) {
         throw new Main.Failure("name the gateway's URL, or --rpc and --channel");
@@ -334,7 +368,11 @@ final class WalletChannels {
           book.put(
               channelId,
               new ChannelBook.Line(
-                  line.network(), line.config(), after.balance(), after.totalClaimed()));
+                  line.network(),
+                  line.config(),
+                  after.balance(),
+                  after.totalClaimed(),
+                  line.signed()));
         }
         return mined;
       } catch (UnreachableException | EvmChain.RefusedException | Sender.FeeCapException e) {

@@ -100,7 +100,7 @@ class ChannelIT {
         PaymentJournal.inMemory());
   }
 
-  private HttpResponse<InputStream> ask(BatchSigner by, byte[] body) throws Exception {
+  private PayingClient.Answer ask(BatchSigner by, byte[] body) throws Exception {
     return switch (client(by)
         .send(
             "POST",
@@ -117,7 +117,7 @@ class ChannelIT {
   }
 
   private SettleResponse asked(int number) throws Exception {
-    HttpResponse<InputStream> answer = ask(signer, question(number));
+    PayingClient.Answer answer = ask(signer, question(number));
     assertThat(answer.statusCode()).isEqualTo(200);
     String said = new String(answer.body().readAllBytes(), UTF_8);
     assertThat(said).contains("chat.completion");
@@ -216,7 +216,7 @@ class ChannelIT {
     asked(1);
     BigInteger before = line().charged();
     byte[] body = bytes(chat("What is the ledger?").put("stream", true).put("max_tokens", 20));
-    HttpResponse<InputStream> answer = ask(signer, body);
+    PayingClient.Answer answer = ask(signer, body);
     String all = new String(answer.body().readAllBytes(), UTF_8);
     assertThat(all).contains("data: [DONE]").contains(": PAYMENT-RESPONSE ");
     String bill = all.substring(all.indexOf(": PAYMENT-RESPONSE ") + 19).strip();

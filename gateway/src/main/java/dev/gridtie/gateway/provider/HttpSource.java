@@ -62,7 +62,7 @@ public final class HttpSource implements AnswerSource {
 
   /** Pays a server that asks for it. May look at files: never called on an event loop. */
   public interface Payment {
-    /** The header that was sent with this request before, and has had no answer. */
+    /** The header that was sent with this request before, and has not been answered in full. */
     Optional<Map.Entry<String, String>> pending(String request);
 
     /**
@@ -75,11 +75,14 @@ public final class HttpSource implements AnswerSource {
     Optional<Map.Entry<String, String>> pay(String request, String required);
 
     /**
-     * The server has answered.
+     * The server has refused what was sent with a request.
      *
-     * @param taken whether it took the payment; where not, it says so
+     * @return whether that can move no money any more, so that the request may be paid anew
      */
-    void answered(String request, boolean taken);
+    boolean refused(String request);
+
+    /** The answer to what was sent with a request has come to its end. */
+    void delivered(String request);
   }
 
   public HttpSource(Vertx vertx, HttpClient client, Upstream upstream, Optional<Payment> payment) {
@@ -291,13 +294,12 @@ public final class HttpSource implements AnswerSource {
     private void receive(HttpClientResponse answer, boolean paid) {
       response = answer;
       if (payment.isPresent()) {
-        if (answer.statusCode() == 402 && !paid) {
-          pay(answer);
+        if (answer.statusCode() == 402) {
+          pay(answer, paid);
           return;
         }
-        if (paid && answer.statusCode() < 500) {
-          boolean taken = answer.statusCode() == 200;
-          Thread.ofVirtual().start(() -> payment.get().answered(name, taken));
+        if (paid && answer.statusCode() / 100 == 4 && answer.statusCode() != 429) {
+          Thread.ofVirtual().start(() -> payment.get().refused(name));
         }
       }
       if (answer.statusCode() != 200) {
@@ -324,6 +326,9 @@ public final class HttpSource implements AnswerSource {
           });
       answer.endHandler(
           v -> {
+            if (paid) {
+              Thread.ofVirtual().start(() -> payment.orElseThrow().delivered(name));
+            }
             guarded(pipe::end);
             endWatch();
           });
@@ -398,7 +403,7 @@ public final class HttpSource implements AnswerSource {
           : new TranslatedStream(translator, job, meter, sink, room);
     }
 
-    private void pay(HttpClientResponse answer) {
+    private void pay(HttpClientResponse answer, boolean paid) {
       String required = answer.getHeader("PAYMENT-REQUIRED");
       hangUp(); // what a 402 says stands in its headers
       room = Room.OF_PROCESS.lease();
@@ -406,8 +411,10 @@ public final class HttpSource implements AnswerSource {
       Thread.ofVirtual()
           .start(
               () -> {
+                Payment payer = payment.orElseThrow();
+                boolean stop = required == null || (paid && !payer.refused(name));
                 Optional<Map.Entry<String, String>> header =
-                    required == null ? Optional.empty() : payment.orElseThrow().pay(name, required);
+                    stop ? Optional.empty() : payer.pay(name, String.valueOf(required));
                 if (header.isPresent()) {
                   begin(header);
                 } else {

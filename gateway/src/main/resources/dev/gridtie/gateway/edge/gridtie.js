@@ -9,7 +9,9 @@
  *   <gridtie-ask model="gridtie/tiny" max-usd="0.01"></gridtie-ask>
  *
  * A wallet is an EIP-1193 provider (window.ethereum), or a local account: anything with `address` and `signTypedData(typedData)`, such as viem's
- * privateKeyToAccount(…). It pays by x402 (version 2, scheme exact by EIP-3009), and never more than `maxUsd` for an answer.
+ * privateKeyToAccount(…). It pays by x402 (version 2, scheme exact by EIP-3009), and never more than `maxUsd` for an answer and `maxUsdDay` on a day
+ * (UTC). What was signed counts, whatever the gateway answers; it is valid for 90 seconds at most, whatever the gateway asks; and while it can be
+ * settled, the same question sends it again and nothing new is signed for it. Both stand in the browser's storage for the page's origin.
  */
 
 /** USDC where Circle issues it: what is paid in unless `coins` says otherwise. All have six decimals. */
@@ -24,12 +26,23 @@ export const USDC = {
 const DECIMALS = 6;
 const PAID_ATTEMPTS = 5;
 const PAUSE_MS = 500;
+/** Answers after which the same payment is sent again at once. */
+const PASSING = [429, 500, 502, 503, 504];
+/** How long what is signed may be settled, in seconds, whatever the gateway asks. */
+const VALID_SECONDS = 90;
+/** How far our clock may be ahead of the chain's, in seconds. */
+const MARGIN_SECONDS = 60;
+/** How long a wallet may take to sign, in seconds. */
+const SIGNING_SECONDS = 300;
+/** How many signatures are remembered. */
+const SIGNED_MAX = 64;
 /** How long an answer's stream may be, in characters; and an event of it. */
 const EVENT_CHARS_MAX = 1024 * 1024;
 
 const here = new URL(import.meta.url).origin;
 
-/** What went wrong, with a `code` that stays the same: payment_refused, too_expensive, no_wallet, wallet_refused, cut_off, or the gateway's own. */
+/** What went wrong, with a `code` that stays the same: payment_refused, payment_open, too_expensive, day_limit, no_wallet, wallet_refused, no_storage, cut_off,
+ *  or the gateway's own. */
 export class GridtieError extends Error {
   constructor(code, message, more = {}) {
     super(message);
@@ -45,9 +58,9 @@ const hex = (bytes) => "0x" + Array.from(bytes, (b) => b.toString(16).padStart(2
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Dollars as whole atomic units, without a detour through fractions. */
-function atomic(usd) {
+function atomic(usd, option = "maxUsd") {
   const match = /^(\d{1,9})(?:\.(\d{1,6})\d*)?$/.exec(String(usd));
-  if (!match) throw new GridtieError("bad_option", `maxUsd must be dollars, such as 0.05, not ${usd}`);
+  if (!match) throw new GridtieError("bad_option", `${option} must be dollars, such as 0.05, not ${usd}`);
   return BigInt(match[1]) * 10n ** BigInt(DECIMALS) + BigInt((match[2] ?? "").padEnd(DECIMALS, "0") || 0);
 }
 const dollars = (units) => {
@@ -106,7 +119,8 @@ const TYPES = {
 /** The cheapest offer of a 402 that may be paid; throws where there is none. */
 function choose(required, { maxUsd, coins }) {
   const payable = (required.accepts ?? []).filter(
-    (a) => a.scheme === "exact" && !a.extra?.assetTransferMethod && coins[a.network]?.toLowerCase() === a.asset.toLowerCase() && a.extra?.name && a.extra?.version,
+    (a) =>
+      /^\d{1,30}$/.test(a.amount) && Number.isInteger(a.maxTimeoutSeconds) && a.maxTimeoutSeconds > 0 && a.scheme === "exact" && !a.extra?.assetTransferMethod && coins[a.network]?.toLowerCase() === a.asset.toLowerCase() && a.extra?.name && a.extra?.version,
   );
   if (payable.length === 0) throw new GridtieError("payment_refused", "The gateway wants to be paid in a way, network or coin that is not allowed here.");
   const cheapest = payable.reduce((a, b) => (BigInt(b.amount) < BigInt(a.amount) ? b : a));
@@ -116,10 +130,9 @@ function choose(required, { maxUsd, coins }) {
   return cheapest;
 }
 
-/** Signs a payment (EIP-3009): the header's value. */
-async function pay(required, options) {
-  const accepted = choose(required, options);
-  const signer = signerOf(options.wallet);
+/** Signs what was chosen (EIP-3009), valid until Unix seconds: the header's value. */
+async function sign(required, accepted, until, wallet) {
+  const signer = signerOf(wallet);
   const chainId = Number(accepted.network.split(":")[1]);
   const from = await signer.address();
   const authorization = {
@@ -127,7 +140,7 @@ async function pay(required, options) {
     to: accepted.payTo,
     value: accepted.amount,
     validAfter: "0",
-    validBefore: String(Math.floor(Date.now() / 1000) + accepted.maxTimeoutSeconds),
+    validBefore: String(until),
     nonce: hex(crypto.getRandomValues(new Uint8Array(32))),
   };
   const signature = await signer.sign(chainId, {
@@ -136,19 +149,126 @@ async function pay(required, options) {
     domain: { name: accepted.extra.name, version: accepted.extra.version, chainId, verifyingContract: accepted.asset },
     message: authorization,
   });
-  return { header: encode({ x402Version: 2, payload: { signature, authorization }, resource: required.resource, accepted }), amount: accepted.amount };
+  return encode({ x402Version: 2, payload: { signature, authorization }, resource: required.resource, accepted });
 }
 
-/** What was signed and not answered, by request: the same question sends the same payment, and never signs anew. Lives as long as the tab. */
-const journal = {
+const seconds = () => Math.floor(Date.now() / 1000);
+const today = () => new Date().toISOString().slice(0, 10);
+/** Whether it can still be settled, as far as a clock can tell. */
+const isOpen = (one) => seconds() < one.until + MARGIN_SECONDS;
+
+/**
+ * What was signed: `spent` on `day`, in atomic units, and each signature that can still be settled or was not answered in full, with the request it is
+ * for. For all tabs of the page's origin, and across restarts; without storage, for as long as the page lives.
+ */
+const book = {
+  STORED: "gridtie-payments",
+  memory: null,
   async name(url, body) {
     const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(url + "\n" + body));
-    return "gridtie-payment-" + hex(new Uint8Array(hash));
+    return hex(new Uint8Array(hash));
   },
-  get: (name) => JSON.parse(globalThis.sessionStorage?.getItem(name) ?? "null"),
-  put: (name, paid) => globalThis.sessionStorage?.setItem(name, JSON.stringify(paid)),
-  remove: (name) => globalThis.sessionStorage?.removeItem(name),
+  /** Changes it, alone; what `step` returns. */
+  change(step) {
+    const locked = async () => {
+      const all = this.read();
+      const result = step(all);
+      this.write(all);
+      return result;
+    };
+    return globalThis.navigator?.locks ? navigator.locks.request(this.STORED, locked) : locked();
+  },
+  storage() {
+    try {
+      return globalThis.localStorage ?? null;
+    } catch {
+      return null; // a page that may not store anything
+    }
+  },
+  read() {
+    const text = this.storage() ? this.storage().getItem(this.STORED) : this.memory;
+    let all = { day: today(), spent: "0", signed: [] };
+    if (text) {
+      try {
+        all = JSON.parse(text);
+        BigInt(all.spent);
+        all.signed.forEach((one) => BigInt(one.amount));
+      } catch (e) {
+        throw new GridtieError("no_storage", "What was paid before cannot be read, so nothing is paid: clear this page's storage.", { cause: e });
+      }
+    }
+    if (all.day < today()) {
+      all.day = today();
+      all.spent = "0";
+    }
+    all.signed = all.signed.filter((one) => one.request || isOpen(one));
+    return all;
+  },
+  write(all) {
+    const text = JSON.stringify(all);
+    this.memory = text;
+    try {
+      this.storage()?.setItem(this.STORED, text);
+    } catch (e) {
+      throw new GridtieError("no_storage", "What is paid cannot be noted, so nothing is paid.", { cause: e });
+    }
+  },
+  /** What counts today: what was signed today, and before and can still be settled. */
+  counted: (all) => all.signed.filter((one) => one.day < all.day && isOpen(one)).reduce((sum, one) => sum + BigInt(one.amount), BigInt(all.spent)),
+  find: (all, request) => all.signed.find((one) => one.request === request),
 };
+
+/** The payment to send for a request: what was signed for it before, or one that is signed now within the limits. */
+async function payment(request, required, { wallet, maxUsd, maxUsdDay, coins, validSeconds }) {
+  const accepted = choose(required, { maxUsd, coins });
+  signerOf(wallet);
+  const until = seconds() + Math.min(accepted.maxTimeoutSeconds, validSeconds);
+  const earlier = await book.change((all) => {
+    const before = book.find(all, request);
+    if (before) return before;
+    if (all.signed.length >= SIGNED_MAX) all.signed = all.signed.filter(isOpen);
+    if (all.signed.length >= SIGNED_MAX) throw new GridtieError("payment_open", "Too many payments were signed and not answered; wait a minute.");
+    if (book.counted(all) + BigInt(accepted.amount) > atomic(maxUsdDay, "maxUsdDay")) {
+      throw new GridtieError("day_limit", `The answer could cost $${dollars(accepted.amount)}, and at most $${maxUsdDay} may be paid on a day; $${dollars(book.counted(all))} were signed for today.`);
+    }
+    all.spent = String(BigInt(all.spent) + BigInt(accepted.amount));
+    all.signed.push({ request, amount: accepted.amount, day: all.day, until: until + SIGNING_SECONDS });
+    return null;
+  });
+  if (earlier) {
+    if (!earlier.header) throw new GridtieError("payment_open", "A payment for this question is being signed already.");
+    return earlier;
+  }
+  try {
+    // The wallet may have taken its time.
+    const end = seconds() + Math.min(accepted.maxTimeoutSeconds, validSeconds);
+    const header = await sign(required, accepted, end, wallet);
+    return await book.change((all) => {
+      const one = book.find(all, request);
+      one.header = header;
+      one.until = end;
+      return one;
+    });
+  } catch (e) {
+    // Nothing was signed that left this page.
+    await book.change((all) => {
+      const one = book.find(all, request);
+      if (one && one.day === all.day) all.spent = String(BigInt(all.spent) - BigInt(one.amount));
+      all.signed = all.signed.filter((other) => other !== one);
+    });
+    throw e;
+  }
+}
+
+/** Its answer came: the same question is a new one from now on. The signature counts for as long as it can be settled. */
+const delivered = (request) =>
+  book.change((all) => {
+    const one = book.find(all, request);
+    if (one) {
+      delete one.request;
+      delete one.header;
+    }
+  });
 
 async function failure(response) {
   const body = await response.json().catch(() => ({}));
@@ -170,17 +290,25 @@ async function* events(body) {
   }
 }
 
-async function read(response, onText) {
+/**
+ * Reads an answer.
+ *
+ * @param shown what the reader has seen of it before; only more is told
+ */
+async function read(response, onText, shown = { text: "" }) {
   let text = "";
   let whole = false;
   for await (const event of events(response.body)) {
     if (event === "data: [DONE]") whole = true;
     else if (event.startsWith("data: ")) {
       const json = JSON.parse(event.slice(6));
-      if (json.error) throw new GridtieError(json.error.code ?? "cut_off", json.error.message, { text });
-      const piece = json.choices?.[0]?.delta?.content ?? "";
-      text += piece;
-      if (piece) onText?.(piece, text);
+      if (json.error) throw new GridtieError(json.error.code ?? "cut_off", json.error.message, { text, ended: true });
+      text += json.choices?.[0]?.delta?.content ?? "";
+      if (text.length > shown.text.length && text.startsWith(shown.text)) {
+        const piece = text.slice(shown.text.length);
+        shown.text = text;
+        onText?.(piece, text);
+      }
     }
   }
   if (!whole) throw new GridtieError("cut_off", "The answer broke off; only what came was charged.", { text });
@@ -196,6 +324,8 @@ async function read(response, onText) {
  * @param {string} [options.prompt] or `messages`, as OpenAI's chat completions have them
  * @param {object} [options.wallet] an EIP-1193 provider or a local account; default: window.ethereum
  * @param {string|number} [options.maxUsd] the most that may be paid; default 0.05
+ * @param {string|number} [options.maxUsdDay] the most that may be signed for on a day (UTC), by all pages of this origin; default 1
+ * @param {number} [options.validSeconds] how long what is signed may be settled at most; default 90
  * @param {object} [options.coins] by network; default: USDC
  * @param {(piece: string, all: string) => void} [options.onText] hears the answer as it comes
  * @param {AbortSignal} [options.signal]
@@ -203,38 +333,82 @@ async function read(response, onText) {
  * @returns {Promise<{text: string, paidUsd: string, transaction?: string, receipt?: string}>} where `paidUsd` is what moved; what was not used is the wallet's balance at
  *   the gateway, and `receipt` says how much
  */
-export async function ask({ gateway = here, model, prompt, messages, wallet = globalThis.ethereum, maxUsd = "0.05", coins = USDC, onText, signal, more = {} }) {
+export async function ask({
+  gateway = here,
+  model,
+  prompt,
+  messages,
+  wallet = globalThis.ethereum,
+  maxUsd = "0.05",
+  maxUsdDay = "1",
+  validSeconds = VALID_SECONDS,
+  coins = USDC,
+  onText,
+  signal,
+  more = {},
+}) {
   const url = gateway.replace(/\/+$/, "") + "/v1/chat/completions";
   const body = JSON.stringify({ model, messages: messages ?? [{ role: "user", content: prompt }], stream: true, ...more });
-  const name = await journal.name(url, body);
-  const send = (headers) => fetch(url, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body, signal, credentials: "omit" });
+  const request = await book.name(url, body);
+  // A redirect is not followed: what it leads to was not chosen.
+  const send = (headers) =>
+    fetch(url, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body, signal, credentials: "omit", redirect: "error" });
+  const shown = { text: "" };
 
-  let paid = journal.get(name);
-  if (!paid) {
-    const first = await send({});
-    if (first.status === 200) return { text: await read(first, onText), paidUsd: "0" };
-    const required = first.headers.get("PAYMENT-REQUIRED");
-    if (first.status !== 402 || !required) throw await failure(first);
-    paid = await pay(decode(required), { wallet, maxUsd, coins });
-    journal.put(name, paid);
+  let paid = await book.change((all) => book.find(all, request));
+  if (paid && !paid.header) {
+    if (isOpen(paid)) throw new GridtieError("payment_open", "A payment for this question is being signed already.");
+    await delivered(request); // a page that was closed while its wallet asked
+    paid = undefined;
   }
+  while (true) {
+    if (!paid) {
+      const first = await send({});
+      if (first.status === 200) return { text: await read(first, onText, shown), paidUsd: "0" };
+      const required = first.headers.get("PAYMENT-REQUIRED");
+      if (first.status !== 402 || !required) throw await failure(first);
+      paid = await payment(request, decode(required), { wallet, maxUsd, maxUsdDay, coins, validSeconds });
+    }
+    const response = await answerTo(paid, send, signal, async (answer) => {
+      const receipt = answer.headers.get("X-Gridtie-Receipt") ?? undefined;
+      const settled = answer.headers.get("PAYMENT-RESPONSE");
+      const { transaction, amount } = settled ? decode(settled) : {};
+      try {
+        const text = await read(answer, onText, shown);
+        await delivered(request);
+        return { text, paidUsd: dollars(amount ?? paid.amount), transaction, receipt };
+      } catch (e) {
+        if (e.ended) await delivered(request);
+        throw e;
+      }
+    });
+    if (response.answer) return response.answer;
+    const why = await failure(response.refused);
+    if (response.refused.status < 400 || response.refused.status > 499 || isOpen(paid)) {
+      if (isOpen(paid)) why.openUntil = new Date((paid.until + MARGIN_SECONDS) * 1000);
+      throw why;
+    }
+    await delivered(request); // it was never taken, and by now never will be
+    paid = undefined;
+  }
+}
+
+/**
+ * Sends one payment until it is answered or refused: the same one after whatever may pass, as nobody knows whether it arrived.
+ *
+ * @returns {Promise<{answer?: object, refused?: Response}>}
+ */
+async function answerTo(paid, send, signal, take) {
   for (let attempt = 1; ; attempt++) {
     let response;
     try {
       response = await send({ "PAYMENT-SIGNATURE": paid.header });
+      if (response.status === 200) return { answer: await take(response) };
     } catch (e) {
-      // Nobody knows whether it arrived: the same payment again, never a new one.
-      if (signal?.aborted || attempt >= PAID_ATTEMPTS) throw e;
+      if (signal?.aborted || e.ended || attempt >= PAID_ATTEMPTS) throw e;
+      response = undefined;
     }
-    if (response && response.status !== 503) {
-      journal.remove(name);
-      if (response.status !== 200) throw await failure(response);
-      const receipt = response.headers.get("X-Gridtie-Receipt") ?? undefined;
-      const settled = response.headers.get("PAYMENT-RESPONSE");
-      const { transaction, amount } = settled ? decode(settled) : {};
-      return { text: await read(response, onText), paidUsd: dollars(amount ?? paid.amount), transaction, receipt };
-    }
-    if (response && attempt >= PAID_ATTEMPTS) throw await failure(response);
+    if (response && (!PASSING.includes(response.status) || attempt >= PAID_ATTEMPTS)) return { refused: response };
     await sleep(PAUSE_MS * attempt);
   }
 }
@@ -253,7 +427,7 @@ small.error { color: #b3261e; opacity: 1; }
 @media (prefers-color-scheme: dark) { :host { color-scheme: dark; } small.error { color: #ff8a80; } }
 `;
 
-/** A question, a button and the answer. Attributes: model, gateway, max-usd, max-tokens, label, prompt, placeholder. Properties: wallet, coins. Events: answered, failed. */
+/** A question, a button and the answer. Attributes: model, gateway, max-usd, max-usd-day, max-tokens, label, prompt, placeholder. Properties: wallet, coins. Events: answered, failed. */
 class GridtieAsk extends (globalThis.HTMLElement ?? class {}) {
   connectedCallback() {
     if (this.shadowRoot) return;
@@ -294,6 +468,7 @@ class GridtieAsk extends (globalThis.HTMLElement ?? class {}) {
         wallet: this.wallet ?? globalThis.ethereum,
         coins: this.coins ?? USDC,
         maxUsd,
+        maxUsdDay: this.getAttribute("max-usd-day") ?? "1",
         onText: (_, all) => {
           note.hidden = true;
           output.textContent = all;

@@ -3,8 +3,11 @@ package dev.gridtie.x402.client;
 import dev.gridtie.base.Json;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A journal in a file that only its owner can read, for all processes that share it: locked while
@@ -19,24 +22,36 @@ public final class FilePaymentJournal implements PaymentJournal {
 
   @Override
   public synchronized Optional<Entry> find(String request) throws IOException {
-    JsonNode entry = file.read().path(request);
-    String name = Json.text(entry, "name");
-    String value = Json.text(entry, "value");
-    return name == null || value == null ? Optional.empty() : Optional.of(new Entry(name, value));
+    return read(file.read().path(request));
   }
 
   @Override
-  public void put(String request, Entry entry) throws IOException {
+  public Entry claim(String request, Entry entry, long nowSeconds) throws IOException {
+    List<Entry> claimed = new ArrayList<>(1);
     file.change(
         entries -> {
-          entries
-              .putObject(request)
-              .put("name", entry.headerName())
-              .put("value", entry.headerValue());
-          while (entries.size() > ENTRIES_MAX) {
-            entries.remove(entries.propertyNames().iterator().next());
+          Optional<Entry> before = read(entries.path(request));
+          if (before.isPresent()) {
+            claimed.add(before.get());
+            return;
+          }
+          if (entries.size() >= ENTRIES_MAX) {
+            entries.removeIf(e -> read(e).filter(open -> open.isOpen(nowSeconds)).isEmpty());
+          }
+          if (entries.size() < ENTRIES_MAX) {
+            write(entries, request, entry);
+            claimed.add(entry);
           }
         });
+    if (claimed.isEmpty()) {
+      throw new FullException();
+    }
+    return claimed.getFirst();
+  }
+
+  @Override
+  public void replace(String request, Entry entry) throws IOException {
+    file.change(entries -> write(entries, request, entry));
   }
 
   @Override
@@ -44,5 +59,21 @@ public final class FilePaymentJournal implements PaymentJournal {
     if (find(request).isPresent()) {
       file.change(entries -> entries.remove(request));
     }
+  }
+
+  private static Optional<Entry> read(JsonNode entry) {
+    String name = Json.text(entry, "name");
+    String value = Json.text(entry, "value");
+    return name == null || value == null
+        ? Optional.empty()
+        : Optional.of(new Entry(name, value, entry.path("openUntil").asLong(0)));
+  }
+
+  private static void write(ObjectNode entries, String request, Entry entry) {
+    entries
+        .putObject(request)
+        .put("name", entry.headerName())
+        .put("value", entry.headerValue())
+        .put("openUntil", entry.openUntil());
   }
 }

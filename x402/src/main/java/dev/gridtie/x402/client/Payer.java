@@ -63,10 +63,17 @@ public final class Payer {
     /**
      * Send the request again with this header.
      *
-     * @param pico what is signed for, in pico-dollars; of a ceiling, the most
+     * @param price what is asked for, in pico-dollars; of a ceiling, the most
+     * @param pico what is signed away at most, in pico-dollars
+     * @param commitment the same in the coin's units, and for how long
      */
     record Pay(
-        String headerName, String headerValue, PaymentRequirements requirements, BigInteger pico)
+        String headerName,
+        String headerValue,
+        PaymentRequirements requirements,
+        BigInteger price,
+        BigInteger pico,
+        Commitment commitment)
         implements Decision {}
 
     /** Nothing offered may or can be paid. */
@@ -129,20 +136,26 @@ public final class Payer {
                       + dollars(limits.picoMax())));
     }
     PaymentRequirements chosen = offer.accepts().get(best);
-    JsonNode payload = signer(chosen).orElseThrow().sign(offer.version(), chosen);
+    PaymentSigner signer = signer(chosen).orElseThrow();
+    JsonNode payload = signer.sign(offer.version(), chosen);
+    Commitment commitment = signer.commitment(chosen, payload);
+    BigInteger pico = Limits.pico(commitment.most(), limits.coin(chosen).orElseThrow());
     if (offer.version() == 1) {
       String name = Networks.v1Name(chosen.network()).orElseThrow();
       return new Decision.Pay(
           Headers.X_PAYMENT,
           Headers.encode(PaymentPayload.v1(payload, chosen.scheme(), name)),
           chosen,
-          bestPrice);
+          bestPrice,
+          pico,
+          commitment);
     }
     JsonNode resource = offer.resource();
     JsonNode message =
         PaymentPayload.v2(
             payload, resource == null ? Json.array() : resource, offer.raw().get(best));
-    return new Decision.Pay(Headers.PAYMENT_SIGNATURE, Headers.encode(message), chosen, bestPrice);
+    return new Decision.Pay(
+        Headers.PAYMENT_SIGNATURE, Headers.encode(message), chosen, bestPrice, pico, commitment);
   }
 
   /**
@@ -164,7 +177,12 @@ public final class Payer {
     signed(sent).ifPresent(s -> s.signer().answered(s.payment(), response));
   }
 
-  /** What was paid was answered without being taken. */
+  /** What was signed counts, and is about to be sent. */
+  void committed(String signed) {
+    signed(signed).ifPresent(s -> s.signer().committed(s.payment()));
+  }
+
+  /** What was signed was not sent, or was answered without being taken. */
   void refused(String sent) {
     signed(sent).ifPresent(s -> s.signer().refused(s.payment()));
   }

@@ -6,26 +6,52 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * The payments whose answers have not come, by the request they are for: the same request sends the
- * same payment again, and never signs a new one. Any number of threads may use it.
+ * The payments that were signed and not answered in full, by the request they are for: the same
+ * request sends the same payment again, and nothing new is signed for it while that can be settled.
+ * Any number of threads may use it.
  */
 public interface PaymentJournal {
-  /** How many payments are remembered; the oldest goes first. */
+  /** How many payments are remembered. */
   int ENTRIES_MAX = 1024;
 
-  /** A header that was or is about to be sent. */
-  record Entry(String headerName, String headerValue) {}
+  /** It remembers as many payments as it may, and all of them can still be settled. */
+  final class FullException extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    FullException() {
+      super(
+          ENTRIES_MAX
+              + " payments were signed whose answers have not come and which can still be settled; nothing new is"
+              + " signed until some have expired");
+    }
+  }
+
+  /**
+   * A header that was or is about to be sent.
+   *
+   * @param openUntil see {@link Commitment#openUntil()}
+   */
+  record Entry(String headerName, String headerValue, long openUntil) {
+    /** Whether it can still move money, as far as a clock can tell. */
+    public boolean isOpen(long nowSeconds) {
+      return Commitment.isOpen(openUntil, nowSeconds);
+    }
+  }
 
   Optional<Entry> find(String request) throws IOException;
 
   /**
-   * Remembers a payment before it is sent.
+   * Remembers a payment before it is sent, unless there is one for this request.
    *
+   * @return the one to send: this, or the one that was there
    * @throws IOException where it cannot be noted: then it must not be sent
    */
-  void put(String request, Entry entry) throws IOException;
+  Entry claim(String request, Entry entry, long nowSeconds) throws IOException;
 
-  /** It has been answered, one way or the other. */
+  /** Puts a payment in the place of one that it replaces. */
+  void replace(String request, Entry entry) throws IOException;
+
+  /** It has been answered in full, or can move nothing any more. */
   void remove(String request) throws IOException;
 
   /** One that is forgotten with its process. */
@@ -38,11 +64,25 @@ public interface PaymentJournal {
       }
 
       @Override
-      public synchronized void put(String request, Entry entry) {
-        entries.put(request, entry);
-        if (entries.size() > ENTRIES_MAX) {
-          entries.remove(entries.keySet().iterator().next());
+      public synchronized Entry claim(String request, Entry entry, long nowSeconds)
+          throws IOException {
+        Entry before = entries.get(request);
+        if (before != null) {
+          return before;
         }
+        if (entries.size() >= ENTRIES_MAX) {
+          entries.values().removeIf(e -> !e.isOpen(nowSeconds));
+        }
+        if (entries.size() >= ENTRIES_MAX) {
+          throw new FullException();
+        }
+        entries.put(request, entry);
+        return entry;
+      }
+
+      @Override
+      public synchronized void replace(String request, Entry entry) {
+        entries.put(request, entry);
       }
 
       @Override

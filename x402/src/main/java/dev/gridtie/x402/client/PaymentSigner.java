@@ -20,6 +20,20 @@ public interface PaymentSigner {
    */
   JsonNode sign(int version, PaymentRequirements requirements) throws MalformedPaymentException;
 
+  /**
+   * What a payload that this signed can take at most.
+   *
+   * @throws MalformedPaymentException where it is not of this signer's making
+   */
+  Commitment commitment(PaymentRequirements requirements, JsonNode payload)
+      throws MalformedPaymentException;
+
+  /**
+   * What this signed counts against the payer's caps now, and is about to be sent: schemes that
+   * keep account of what they signed note it before this returns.
+   */
+  default void committed(PaymentPayload payment) {}
+
   /** Whether what it signs for these follows from what it signed before. */
   default boolean keepsAccount(PaymentRequirements requirements) {
     return false;
@@ -32,7 +46,7 @@ public interface PaymentSigner {
    */
   default void answered(PaymentPayload payment, Optional<SettleResponse> response) {}
 
-  /** What this signed was answered without being taken. */
+  /** What this signed was not sent, or was answered without being taken. */
   default void refused(PaymentPayload payment) {}
 
   /**

@@ -21,6 +21,12 @@ public final class SolanaInstructions {
   public static final byte SET_UNIT_LIMIT = 2;
   public static final byte SET_UNIT_PRICE = 3;
 
+  /**
+   * How long, in seconds, a transaction's blockhash can be valid: 150 blocks of 0.4 s, and much
+   * more where blocks are slow.
+   */
+  public static final long BLOCKHASH_SECONDS_MAX = 300;
+
   /** The longest memo, in bytes. */
   private static final int MEMO_BYTES_MAX = 256;
 

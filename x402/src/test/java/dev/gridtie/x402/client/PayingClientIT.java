@@ -93,6 +93,78 @@ class PayingClientIT {
     }
   }
 
+  /**
+   * A seller that answers each paid request with one status, then with 200; the distinct payments
+   * it got.
+   */
+  private List<String> paymentsAfter(int status, List<Integer> said) throws Exception {
+    List<String> payments = new CopyOnWriteArrayList<>();
+    String offer =
+        new PaymentRequired(
+                "pay",
+                new ResourceInfo("http://x", "x", "text/plain"),
+                List.of(
+                    new ExactServer(
+                            new EvmToken("eip155:84532", ANY, 6, "USDC", "2"), ANY, 315_360_000)
+                        .requirements(BigInteger.TEN)))
+            .toHeader();
+    AtomicBoolean well = new AtomicBoolean();
+    Transport seller =
+        (method, url, headers, body) -> {
+          String payment = headers.get("PAYMENT-SIGNATURE");
+          if (payment != null) {
+            payments.add(payment);
+          }
+          return new PayingClient.Answer(
+              payment == null ? 402 : well.get() ? 200 : status,
+              java.net.http.HttpHeaders.of(
+                  Map.of("PAYMENT-REQUIRED", List.of(offer)), (a, b) -> true),
+              java.io.InputStream.nullInputStream());
+        };
+    InstantSource clock = InstantSource.system();
+    SpendingCaps caps =
+        new SpendingCaps(
+            PRICE, PRICE.multiply(BigInteger.TEN), directory.resolve("caps" + status), clock);
+    Payer payer =
+        new Payer(
+            List.of(new ExactClient(EvmKey.random(new SecureRandom()), clock, new SecureRandom())),
+            new Payer.Limits(
+                PRICE, List.of(new Coin("eip155:84532", ANY.toString(), 6)), List.of()));
+    Path journal = directory.resolve("journal" + status);
+    URI url = URI.create("http://seller/");
+    for (int i = 0; i < 3; i++) {
+      well.set(i == 2);
+      PayingClient client =
+          new PayingClient(
+              new CappedPayer(payer, caps, new FilePaymentJournal(journal), clock),
+              seller,
+              java.time.Duration.ZERO);
+      said.add(status(client.send("POST", url, Map.of(), new byte[0])));
+    }
+    assertThat(caps.spentToday()).as("counted once, and not given back").isEqualTo(PRICE);
+    return payments.stream().distinct().toList();
+  }
+
+  @org.junit.jupiter.params.ParameterizedTest
+  @org.junit.jupiter.params.provider.ValueSource(ints = {302, 400, 402, 409, 429, 500, 502, 504})
+  void whateverASellerAnswersToAPaymentTheSameRequestSendsTheSameOneAgain(int status)
+      throws Exception {
+    List<Integer> said = new java.util.ArrayList<>();
+    List<String> payments = paymentsAfter(status, said);
+    assertThat(said).containsExactly(status, status, 200);
+    assertThat(payments).hasSize(1);
+    long until =
+        Long.parseLong(
+            dev.gridtie.x402.wire.Headers.decode(payments.getFirst())
+                .path("payload")
+                .path("authorization")
+                .path("validBefore")
+                .asString());
+    assertThat(until)
+        .as("ten years were asked for")
+        .isLessThanOrEqualTo(InstantSource.system().instant().getEpochSecond() + 90);
+  }
+
   private static int status(PayingClient.Result result) {
     return ((PayingClient.Result.Answered) result).response().statusCode();
   }

@@ -1,6 +1,7 @@
 package dev.gridtie.x402.evm.batch;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmFields;
@@ -24,16 +25,21 @@ import tools.jackson.databind.JsonNode;
 public final class BatchClient {
   private final EvmKey payer;
   private final EvmKey voucherSigner;
-  private final InstantSource clock;
+  private final Validity validity;
   private final SecureRandom random;
 
   /**
    * @param voucherSigner signs vouchers: the payer's own key, or one that can do nothing else
    */
   public BatchClient(EvmKey payer, EvmKey voucherSigner, InstantSource clock, SecureRandom random) {
+    this(payer, voucherSigner, Validity.usual(clock), random);
+  }
+
+  /** With a validity of deposits of their payer's choice. */
+  public BatchClient(EvmKey payer, EvmKey voucherSigner, Validity validity, SecureRandom random) {
     this.payer = payer;
     this.voucherSigner = voucherSigner;
-    this.clock = clock;
+    this.validity = validity;
     this.random = random;
   }
 
@@ -98,8 +104,7 @@ public final class BatchClient {
     Voucher voucher = signed(requirements, config, charged);
     byte[] fresh = new byte[32];
     random.nextBytes(fresh);
-    BigInteger until =
-        BigInteger.valueOf(clock.instant().getEpochSecond() + requirements.maxTimeoutSeconds());
+    BigInteger until = BigInteger.valueOf(validity.until(requirements));
     Authorization authorization =
         permit2
             ? permit2(requirements, config, amount, new BigInteger(1, fresh), until)

@@ -2,7 +2,9 @@ package dev.gridtie.x402.evm.batch;
 
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
+import dev.gridtie.x402.client.Commitment;
 import dev.gridtie.x402.client.PaymentSigner;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.Signatures;
@@ -49,9 +51,19 @@ public final class BatchSigner implements PaymentSigner {
       Function<PaymentRequirements, BigInteger> depositMax,
       InstantSource clock,
       SecureRandom random) {
+    this(key, book, depositMax, Validity.usual(clock), random);
+  }
+
+  /** With a validity of deposits of their payer's choice. */
+  public BatchSigner(
+      EvmKey key,
+      ChannelBook book,
+      Function<PaymentRequirements, BigInteger> depositMax,
+      Validity validity,
+      SecureRandom random) {
     this.key = key;
     this.book = book;
-    this.client = new BatchClient(key, key, clock, random);
+    this.client = new BatchClient(key, key, validity, random);
     this.depositMax = depositMax;
   }
 
@@ -110,6 +122,48 @@ public final class BatchSigner implements PaymentSigner {
             : client.deposit(asked, config, line.charged(), deposit(line, asked));
     waiting.add(Hex.encode(payload.voucher().channelId()));
     return payload.toJson();
+  }
+
+  /**
+   * A voucher takes what it adds to those that were sent before; the next one replaces it. A
+   * deposit takes what it puts in, and its voucher nothing beyond that.
+   */
+  @Override
+  public synchronized Commitment commitment(PaymentRequirements asked, JsonNode json)
+      throws MalformedPaymentException {
+    Payload payload = Payload.fromJson(json);
+    BigInteger added =
+        payload
+            .voucher()
+            .maxClaimable()
+            .subtract(line(payload.config(), asked).signed())
+            .max(BigInteger.ZERO);
+    return switch (payload) {
+      case Payload.Deposit deposit ->
+          new Commitment(
+              added.max(deposit.amount()),
+              switch (deposit.authorization()) {
+                case BatchTypes.Authorization.Erc3009 a -> a.validBefore().longValueExact();
+                case BatchTypes.Authorization.Permit2 a -> a.deadline().longValueExact() + 1;
+              },
+              Optional.empty());
+      case Payload.Plain plain -> new Commitment(added, 0, Optional.empty());
+      case Payload.Refund refund -> new Commitment(added, 0, Optional.empty());
+    };
+  }
+
+  @Override
+  public synchronized void committed(PaymentPayload payment) {
+    try {
+      Payload payload = Payload.fromJson(payment.payload());
+      PaymentRequirements asked = payment.accepted().orElseThrow();
+      Line before = line(payload.config(), asked);
+      book.put(payload.voucher().channelId(), before.signedFor(payload.voucher().maxClaimable()));
+    } catch (MalformedPaymentException e) {
+      // Not of this scheme's making, and so not in the book.
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /**

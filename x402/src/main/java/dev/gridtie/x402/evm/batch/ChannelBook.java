@@ -26,14 +26,33 @@ public final class ChannelBook {
    * @param network CAIP-2
    * @param balance what was put in and not taken out, atomic units
    * @param charged of it, by what was signed and answered
+   * @param signed the most that vouchers which were sent can take of it, in all
    */
-  public record Line(String network, ChannelConfig config, BigInteger balance, BigInteger charged) {
+  public record Line(
+      String network,
+      ChannelConfig config,
+      BigInteger balance,
+      BigInteger charged,
+      BigInteger signed) {
+    public Line {
+      signed = signed.max(charged);
+    }
+
+    /** A channel from which nothing was signed but what was charged. */
+    public Line(String network, ChannelConfig config, BigInteger balance, BigInteger charged) {
+      this(network, config, balance, charged, charged);
+    }
+
     public BigInteger left() {
       return balance.subtract(charged).max(BigInteger.ZERO);
     }
 
     Line with(BigInteger newBalance, BigInteger newCharged) {
-      return new Line(network, config, newBalance, newCharged);
+      return new Line(network, config, newBalance, newCharged, signed);
+    }
+
+    Line signedFor(BigInteger maxClaimable) {
+      return new Line(network, config, balance, charged, signed.max(maxClaimable));
     }
   }
 
@@ -62,7 +81,8 @@ public final class ChannelBook {
           Fields.text(line, "network"),
           ChannelConfig.fromJson(Fields.object(line, "config")),
           EvmFields.uint(line, "balance", 128),
-          EvmFields.uint(line, "charged", 128));
+          EvmFields.uint(line, "charged", 128),
+          line.has("signed") ? EvmFields.uint(line, "signed", 128) : BigInteger.ZERO);
     } catch (MalformedPaymentException e) {
       throw new IOException("a channel in the wallet's book cannot be read: " + e.getMessage());
     }
@@ -76,6 +96,7 @@ public final class ChannelBook {
           json.set("config", line.config().toJson());
           json.put("balance", line.balance().toString());
           json.put("charged", line.charged().toString());
+          json.put("signed", line.signed().toString());
           lines.set(Hex.encode(channelId), json);
         });
   }

@@ -1,6 +1,8 @@
 package dev.gridtie.x402.evm.permit2;
 
+import dev.gridtie.x402.client.Commitment;
 import dev.gridtie.x402.client.PaymentSigner;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.permit2.Permit2Types.Authorization;
@@ -17,12 +19,17 @@ import tools.jackson.databind.JsonNode;
 /** Signs payments of scheme exact by Permit2. */
 public final class Permit2Client implements PaymentSigner {
   private final EvmKey key;
-  private final InstantSource clock;
+  private final Validity validity;
   private final SecureRandom random;
 
   public Permit2Client(EvmKey key, InstantSource clock, SecureRandom random) {
+    this(key, Validity.usual(clock), random);
+  }
+
+  /** With a validity of its payer's choice. */
+  public Permit2Client(EvmKey key, Validity validity, SecureRandom random) {
     this.key = key;
-    this.clock = clock;
+    this.validity = validity;
     this.random = random;
   }
 
@@ -42,7 +49,7 @@ public final class Permit2Client implements PaymentSigner {
       throws MalformedPaymentException {
     byte[] nonce = new byte[32];
     random.nextBytes(nonce);
-    long until = clock.instant().getEpochSecond() + requirements.maxTimeoutSeconds();
+    long until = validity.until(requirements);
     Authorization authorization =
         new Authorization(
             key.address(),
@@ -54,5 +61,11 @@ public final class Permit2Client implements PaymentSigner {
             new Witness(EvmFields.payTo(requirements), Optional.empty(), BigInteger.ZERO));
     byte[] signature = key.sign(authorization.digest(EvmFields.chainId(requirements)));
     return new Payload(authorization, signature).toJson();
+  }
+
+  @Override
+  public Commitment commitment(PaymentRequirements requirements, JsonNode payload)
+      throws MalformedPaymentException {
+    return Payload.fromJson(payload, false).authorization().commitment(requirements.network());
   }
 }

@@ -5,6 +5,8 @@ import static java.nio.charset.StandardCharsets.US_ASCII;
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
+import dev.gridtie.x402.client.Commitment;
+import dev.gridtie.x402.client.Nonce;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
@@ -143,6 +145,20 @@ public final class Permit2Types {
       byte[] structHash =
           structHash(typeHash, token, amount, spender, nonce, deadline, witness.hash());
       return Eip712.digest(domainSeparator(chainId), structHash);
+    }
+
+    /** What it can take, and for how long: Permit2 takes it up to and with its deadline. */
+    public Commitment commitment(String network) {
+      return new Commitment(
+          amount,
+          deadline.longValueExact() + 1,
+          Optional.of(
+              new Nonce(
+                  Nonce.Kind.PERMIT2,
+                  network,
+                  PERMIT2.toString(),
+                  from.toString(),
+                  Hex.encode(Abi.word(nonce)))));
     }
 
     /** The permit as the proxies take it: token, amount, nonce, deadline. */

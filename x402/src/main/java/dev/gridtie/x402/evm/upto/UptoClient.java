@@ -1,6 +1,8 @@
 package dev.gridtie.x402.evm.upto;
 
+import dev.gridtie.x402.client.Commitment;
 import dev.gridtie.x402.client.PaymentSigner;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.permit2.Permit2Types;
@@ -18,12 +20,17 @@ import tools.jackson.databind.JsonNode;
 /** Signs payments of scheme upto: a ceiling, of which the server takes what was used. */
 public final class UptoClient implements PaymentSigner {
   private final EvmKey key;
-  private final InstantSource clock;
+  private final Validity validity;
   private final SecureRandom random;
 
   public UptoClient(EvmKey key, InstantSource clock, SecureRandom random) {
+    this(key, Validity.usual(clock), random);
+  }
+
+  /** With a validity of its payer's choice. */
+  public UptoClient(EvmKey key, Validity validity, SecureRandom random) {
     this.key = key;
-    this.clock = clock;
+    this.validity = validity;
     this.random = random;
   }
 
@@ -37,7 +44,7 @@ public final class UptoClient implements PaymentSigner {
       throws MalformedPaymentException {
     byte[] nonce = new byte[32];
     random.nextBytes(nonce);
-    long until = clock.instant().getEpochSecond() + requirements.maxTimeoutSeconds();
+    long until = validity.until(requirements);
     Authorization authorization =
         new Authorization(
             key.address(),
@@ -52,5 +59,11 @@ public final class UptoClient implements PaymentSigner {
                 BigInteger.ZERO));
     byte[] signature = key.sign(authorization.digest(EvmFields.chainId(requirements)));
     return new Payload(authorization, signature).toJson();
+  }
+
+  @Override
+  public Commitment commitment(PaymentRequirements requirements, JsonNode payload)
+      throws MalformedPaymentException {
+    return Payload.fromJson(payload, true).authorization().commitment(requirements.network());
   }
 }

@@ -1,6 +1,7 @@
 package dev.gridtie.x402.solana.exact;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.x402.client.Commitment;
 import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.solana.SolanaAddress;
@@ -13,6 +14,7 @@ import dev.gridtie.x402.solana.SolanaTransaction;
 import dev.gridtie.x402.wire.MalformedPaymentException;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.security.SecureRandom;
+import java.time.InstantSource;
 import java.util.List;
 import java.util.Optional;
 import tools.jackson.databind.JsonNode;
@@ -30,12 +32,20 @@ public final class SolanaExactClient implements PaymentSigner {
   private final SolanaKey key;
   private final String network;
   private final SolanaChain chain;
+  private final InstantSource clock;
   private final SecureRandom random;
+
+  /** With the system's clock. */
+  public SolanaExactClient(SolanaKey key, String network, SolanaChain chain, SecureRandom random) {
+    this(key, network, chain, InstantSource.system(), random);
+  }
 
   /**
    * @param network CAIP-2, that the chain is of
    */
-  public SolanaExactClient(SolanaKey key, String network, SolanaChain chain, SecureRandom random) {
+  public SolanaExactClient(
+      SolanaKey key, String network, SolanaChain chain, InstantSource clock, SecureRandom random) {
+    this.clock = clock;
     this.key = key;
     this.network = network;
     this.chain = chain;
@@ -101,5 +111,17 @@ public final class SolanaExactClient implements PaymentSigner {
       throws MalformedPaymentException, UnreachableException, SolanaChain.RefusedException {
     Optional<byte[]> hint = SolanaInstructions.recentBlockhash(extra);
     return hint.isPresent() ? hint.get() : chain.latestBlockhash().hash();
+  }
+
+  /**
+   * It ends with its block, whatever the server asks. Which transaction it became only the fee's
+   * payer knows, so that the chain cannot be asked and it counts for good.
+   */
+  @Override
+  public Commitment commitment(PaymentRequirements requirements, JsonNode payload) {
+    return new Commitment(
+        requirements.amount(),
+        clock.instant().getEpochSecond() + SolanaInstructions.BLOCKHASH_SECONDS_MAX,
+        Optional.empty());
   }
 }

@@ -1,6 +1,8 @@
 package dev.gridtie.x402.solana.upto;
 
+import dev.gridtie.x402.client.Commitment;
 import dev.gridtie.x402.client.PaymentSigner;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.solana.SolanaInstructions;
 import dev.gridtie.x402.solana.SolanaKey;
 import dev.gridtie.x402.solana.SolanaMessage;
@@ -13,6 +15,7 @@ import java.math.BigInteger;
 import java.security.SecureRandom;
 import java.time.InstantSource;
 import java.util.List;
+import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
 /**
@@ -27,16 +30,21 @@ public final class SolanaUptoClient implements PaymentSigner {
 
   private final SolanaKey key;
   private final String network;
-  private final InstantSource clock;
+  private final Validity validity;
   private final SecureRandom random;
 
   /**
    * @param network CAIP-2
    */
   public SolanaUptoClient(SolanaKey key, String network, InstantSource clock, SecureRandom random) {
+    this(key, network, Validity.usual(clock), random);
+  }
+
+  /** With a validity of its payer's choice. */
+  public SolanaUptoClient(SolanaKey key, String network, Validity validity, SecureRandom random) {
     this.key = key;
     this.network = network;
-    this.clock = clock;
+    this.validity = validity;
     this.random = random;
   }
 
@@ -65,11 +73,11 @@ public final class SolanaUptoClient implements PaymentSigner {
                 SolanaInstructions.unitPrice(),
                 terms.open(key.address(), nonce, openSlot),
                 SolanaInstructions.memo(requirements.extra(), random)));
-    long now = clock.instant().getEpochSecond();
+    long now = validity.now();
     return new Payload(
             terms.channel(key.address(), nonce, openSlot),
             terms.ceiling(),
-            now + requirements.maxTimeoutSeconds(),
+            validity.until(requirements),
             key.address(),
             terms.ceiling(),
             nonce,
@@ -78,5 +86,16 @@ public final class SolanaUptoClient implements PaymentSigner {
             terms.authorizer().toString(),
             now)
         .toJson();
+  }
+
+  /** The chain tells nothing of it but that the channel was opened, so that it counts for good. */
+  @Override
+  public Commitment commitment(PaymentRequirements requirements, JsonNode payload)
+      throws MalformedPaymentException {
+    long expires = payload.path("expiresAt").asLong(0);
+    return new Commitment(
+        SolanaUptoTypes.u64(payload, "maxAmount"),
+        Math.max(expires, validity.now() + SolanaInstructions.BLOCKHASH_SECONDS_MAX),
+        Optional.empty());
   }
 }

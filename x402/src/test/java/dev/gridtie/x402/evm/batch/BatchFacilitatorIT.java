@@ -3,6 +3,7 @@ package dev.gridtie.x402.evm.batch;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Json;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
@@ -43,6 +44,10 @@ import tools.jackson.databind.node.ObjectNode;
 class BatchFacilitatorIT {
   private static final BigInteger PRICE = BigInteger.valueOf(1_000);
   private static final BigInteger DEPOSIT = BigInteger.valueOf(10_000);
+
+  /** The chain's time is moved by these tests. */
+  private static final Validity LONG = new Validity(InstantSource.system(), Duration.ofHours(1));
+
   private static final SecureRandom RANDOM = new SecureRandom();
   private static final String P = "invalid_batch_settlement_evm_";
 
@@ -95,7 +100,7 @@ class BatchFacilitatorIT {
             new Settler(rpc, senders, Duration.ofSeconds(5)),
             authorizer,
             InstantSource.system());
-    client = new BatchClient(payer, payer, InstantSource.system(), RANDOM);
+    client = new BatchClient(payer, payer, LONG, RANDOM);
     asked = asked(LocalChain.USDC, "eip3009", 900);
     channel = client.channel(asked, new byte[32]);
   }
@@ -380,8 +385,7 @@ class BatchFacilitatorIT {
     deposit();
     assertThat(refusal(voucher(9_000))).isEqualTo("valid");
     assertThat(refusal(voucher(9_001))).isEqualTo(P + "cumulative_exceeds_balance");
-    BatchClient thief =
-        new BatchClient(payer, EvmKey.random(RANDOM), InstantSource.system(), RANDOM);
+    BatchClient thief = new BatchClient(payer, EvmKey.random(RANDOM), LONG, RANDOM);
     assertThat(refusal(thief.voucher(asked, channel, BigInteger.ZERO)))
         .isEqualTo(P + "voucher_signature");
     Payload voucher = voucher(2_000);
@@ -396,12 +400,12 @@ class BatchFacilitatorIT {
   @Test
   void aKeyThatOnlySignsVouchersCannotDeposit() throws Exception {
     EvmKey delegate = EvmKey.random(RANDOM);
-    client = new BatchClient(payer, delegate, InstantSource.system(), RANDOM);
+    client = new BatchClient(payer, delegate, LONG, RANDOM);
     channel = client.channel(asked, new byte[32]);
     deposit();
     assertThat(refusal(voucher(500))).isEqualTo("valid");
     chain.mint(delegate.address(), DEPOSIT);
-    BatchClient alone = new BatchClient(delegate, delegate, InstantSource.system(), RANDOM);
+    BatchClient alone = new BatchClient(delegate, delegate, LONG, RANDOM);
     Payload forged = alone.deposit(asked, channel, BigInteger.ZERO, DEPOSIT);
     assertThat(refusal(forged)).isEqualTo(P + "receive_authorization_signature");
   }
@@ -431,7 +435,7 @@ class BatchFacilitatorIT {
     for (int i = 0; i < 20; i++) {
       payer = EvmKey.random(RANDOM);
       chain.mint(payer.address(), DEPOSIT);
-      client = new BatchClient(payer, payer, InstantSource.system(), RANDOM);
+      client = new BatchClient(payer, payer, LONG, RANDOM);
       channel = client.channel(asked, new byte[32]);
       deposit();
       claims.add(claim(voucher(0), 1 + i));
@@ -460,7 +464,7 @@ class BatchFacilitatorIT {
       for (int i = 0; i < channels; i++) {
         payer = EvmKey.random(RANDOM);
         chain.mint(payer.address(), DEPOSIT);
-        client = new BatchClient(payer, payer, InstantSource.system(), RANDOM);
+        client = new BatchClient(payer, payer, LONG, RANDOM);
         channel = client.channel(asked, new byte[32]);
         Payload deposit = client.deposit(asked, channel, BigInteger.ZERO, DEPOSIT);
         deposits += gas(facilitator.settle(payment(deposit), asked, t -> {}));

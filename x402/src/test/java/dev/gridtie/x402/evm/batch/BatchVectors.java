@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.Vectors;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.Signatures;
@@ -14,6 +15,7 @@ import dev.gridtie.x402.evm.batch.BatchTypes.Payload;
 import dev.gridtie.x402.evm.batch.BatchTypes.Voucher;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.math.BigInteger;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -37,7 +39,10 @@ class BatchVectors {
     PaymentRequirements asked = PaymentRequirements.fromJson(v.path("paymentRequirements"));
     BatchClient client =
         new BatchClient(
-            Vectors.key(v, "client"), Vectors.key(v, signer), Vectors.clock(v), Vectors.random(v));
+            Vectors.key(v, "client"),
+            Vectors.key(v, signer),
+            new Validity(Vectors.clock(v), Duration.ofHours(1)),
+            Vectors.random(v));
     JsonNode payload = v.path("paymentPayload").path("payload");
     ChannelConfig channel = client.channel(asked, new byte[32]);
     Payload ours =

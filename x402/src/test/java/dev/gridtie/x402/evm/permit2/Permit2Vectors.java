@@ -8,6 +8,7 @@ import dev.gridtie.x402.Vectors;
 import dev.gridtie.x402.client.Coin;
 import dev.gridtie.x402.client.Payer;
 import dev.gridtie.x402.client.PaymentSigner;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmToken;
 import dev.gridtie.x402.evm.Signatures;
@@ -21,6 +22,7 @@ import dev.gridtie.x402.wire.PaymentRequired;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import dev.gridtie.x402.wire.ResourceInfo;
 import java.math.BigInteger;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -35,8 +37,14 @@ class Permit2Vectors {
 
   private static PaymentSigner signer(String name, JsonNode v) {
     return upto(name)
-        ? new UptoClient(Vectors.key(v, "client"), Vectors.clock(v), Vectors.random(v))
-        : new Permit2Client(Vectors.key(v, "client"), Vectors.clock(v), Vectors.random(v));
+        ? new UptoClient(
+            Vectors.key(v, "client"),
+            new Validity(Vectors.clock(v), Duration.ofHours(1)),
+            Vectors.random(v))
+        : new Permit2Client(
+            Vectors.key(v, "client"),
+            new Validity(Vectors.clock(v), Duration.ofHours(1)),
+            Vectors.random(v));
   }
 
   private static ChargeScheme server(String name, PaymentRequirements r) {

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.Vectors;
+import dev.gridtie.x402.client.Validity;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
 import dev.gridtie.x402.solana.Base58;
 import dev.gridtie.x402.solana.SolanaAddress;
@@ -19,6 +20,7 @@ import dev.gridtie.x402.solana.upto.SolanaUptoTypes.Terms;
 import dev.gridtie.x402.wire.PaymentPayload;
 import dev.gridtie.x402.wire.PaymentRequirements;
 import java.math.BigInteger;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -59,7 +61,9 @@ class SolanaUptoVectors {
   private String look(JsonNode what, PaymentRequirements requirements) throws Exception {
     PaymentPayload payment =
         PaymentPayload.fromJson(PaymentPayload.v2(what, Json.array(), asked.toJson()));
-    SolanaUptoGuards guards = new SolanaUptoGuards(FEE_PAYER.address(), Vectors.clock(v));
+    SolanaUptoGuards guards =
+        new SolanaUptoGuards(
+            FEE_PAYER.address(), Vectors.clock(v));
     return switch (guards.look(payment, requirements)) {
       case Verdict.Valid valid -> valid.payer();
       case Verdict.Invalid invalid -> invalid.why().code();
@@ -69,7 +73,11 @@ class SolanaUptoVectors {
   @Test
   void theClientsAnswerIsTheVectorsBytes() throws Exception {
     SolanaUptoClient client =
-        new SolanaUptoClient(CLIENT, asked.network(), Vectors.clock(v), Vectors.random(v));
+        new SolanaUptoClient(
+            CLIENT,
+            asked.network(),
+            new Validity(Vectors.clock(v), Duration.ofHours(1)),
+            Vectors.random(v));
     assertThat(client.canSign(asked)).isTrue();
     assertThat(Json.write(client.sign(2, asked))).isEqualTo(Json.write(v.path("payload")));
   }
