@@ -155,7 +155,8 @@ public final class Sandbox {
       List<Path> readable,
       Path log)
       throws IOException {
-    Path java = Path.of(System.getProperty("java.home"), "bin", "java").toRealPath();
+    Path runtime = Path.of(System.getProperty("java.home")).toRealPath();
+    Path java = runtime.resolve("bin/java");
     List<Path> code =
         Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
             .filter(entry -> !entry.isEmpty())
@@ -169,7 +170,7 @@ public final class Sandbox {
             String.join(File.pathSeparator, code.stream().map(Path::toString).toList()),
             main.getName()));
     List<Path> all = new ArrayList<>(code);
-    all.add(java.getParent().getParent());
+    all.add(runtime);
     readable.forEach(f -> all.add(f.toAbsolutePath()));
 
     String missing = mode == Mode.OFF ? "it is switched off" : "";
