@@ -6,6 +6,7 @@ import dev.gridtie.gateway.gate.CoinClearance;
 import dev.gridtie.gateway.gate.Offers.Offer;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.facilitator.Facilitator.Kind;
+import dev.gridtie.x402.facilitator.GasMemory;
 import dev.gridtie.x402.facilitator.GasWatcher;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.solana.SolanaChain;
@@ -69,16 +70,23 @@ interface ChainWiring {
     }
   }
 
+  /** Whether gas is given to payers for approvals of Permit2. */
+  default boolean sponsorsApprovals() {
+    return false;
+  }
+
   /**
    * Wires each chain that the coins are on, once; the first coin's settings hold for its chain.
    *
+   * @param memory of what strangers have cost the keys
    * @throws IOException naming the key of the configuration that is wrong
    */
   static Map<String, ChainWiring> all(
       List<GatewayConfig.Chain> coins,
       Home home,
       InstantSource clock,
-      Function<String, GasWatcher> gas)
+      Function<String, GasWatcher> gas,
+      GasMemory memory)
       throws IOException {
     Map<String, ChainWiring> chains = new LinkedHashMap<>();
     for (GatewayConfig.Chain coin : coins) {
@@ -87,7 +95,12 @@ interface ChainWiring {
             coin.network(),
             coin.network().startsWith("solana:")
                 ? new SolanaWiring(coin, home)
-                : new EvmWiring(coin, home, clock, gas.apply(coin.network())));
+                : new EvmWiring(
+                    coins.stream().filter(c -> c.network().equals(coin.network())).toList(),
+                    home,
+                    clock,
+                    gas.apply(coin.network()),
+                    memory));
       }
     }
     return chains;

@@ -11,6 +11,7 @@ import dev.gridtie.ledger.Location;
 import dev.gridtie.ledger.StoreException;
 import dev.gridtie.ledger.Verifier;
 import dev.gridtie.x402.evm.local.LocalChain;
+import dev.gridtie.x402.facilitator.GasMemory;
 import dev.gridtie.x402.facilitator.GasWatcher;
 import io.vertx.core.Vertx;
 import java.io.IOException;
@@ -259,7 +260,8 @@ final class Doctor {
     }
     home.create();
     Map<String, ChainWiring> chains =
-        ChainWiring.all(config.allChains(), home, CLOCK, network -> GasWatcher.NOBODY);
+        ChainWiring.all(
+            config.allChains(), home, CLOCK, network -> GasWatcher.NOBODY, GasMemory.forThisRun());
     chains.values().forEach(chain -> checks.addAll(chain.checks()));
     List<CoinClearance> coins = new ArrayList<>();
     for (GatewayConfig.Chain coin : config.allChains()) {

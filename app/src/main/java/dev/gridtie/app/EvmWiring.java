@@ -14,6 +14,7 @@ import dev.gridtie.x402.evm.EvmFacilitator;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.EvmToken;
+import dev.gridtie.x402.evm.GasGuard;
 import dev.gridtie.x402.evm.JsonRpcChain;
 import dev.gridtie.x402.evm.SenderPool;
 import dev.gridtie.x402.evm.Settler;
@@ -23,12 +24,14 @@ import dev.gridtie.x402.evm.batch.BatchTypes;
 import dev.gridtie.x402.evm.exact.ExactFacilitator;
 import dev.gridtie.x402.evm.exact.ExactServer;
 import dev.gridtie.x402.evm.exact.ExactTypes;
+import dev.gridtie.x402.evm.permit2.ApprovalSponsoring;
 import dev.gridtie.x402.evm.permit2.Permit2Facilitator;
 import dev.gridtie.x402.evm.permit2.Permit2Server;
 import dev.gridtie.x402.evm.permit2.Permit2Types;
 import dev.gridtie.x402.evm.upto.UptoFacilitator;
 import dev.gridtie.x402.evm.upto.UptoServer;
 import dev.gridtie.x402.facilitator.Facilitator.Kind;
+import dev.gridtie.x402.facilitator.GasMemory;
 import dev.gridtie.x402.facilitator.GasWatcher;
 import dev.gridtie.x402.facilitator.PaymentScheme;
 import dev.gridtie.x402.facilitator.RemoteFacilitator;
@@ -40,6 +43,7 @@ import java.net.URI;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -60,16 +64,26 @@ final class EvmWiring implements ChainWiring {
   private final BatchFacilitator batch;
   private final InstantSource clock;
 
+  /** Whether gas is given for approvals of Permit2. */
+  private final boolean sponsors;
+
   /** Whose key alone can settle a ceiling. */
   private final EvmAddress uptoBy;
 
   /**
-   * @param config of the chain's first coin; further coins on it share its keys
+   * @param coins of the chain; the first one's settings hold, and further ones share its keys
    * @param gas is told what failed transactions cost
+   * @param memory of what strangers have cost the keys
    * @throws IOException naming the key that is wrong
    */
-  EvmWiring(GatewayConfig.Chain config, Home home, InstantSource clock, GasWatcher gas)
+  EvmWiring(
+      List<GatewayConfig.Chain> coins,
+      Home home,
+      InstantSource clock,
+      GasWatcher gas,
+      GasMemory memory)
       throws IOException {
+    GatewayConfig.Chain config = coins.getFirst();
     this.config = config;
     this.clock = clock;
     this.chain =
@@ -82,10 +96,21 @@ final class EvmWiring implements ChainWiring {
                         "chain.network must be eip155 and a chain id, not " + config.network()));
     List<EvmKey> keys = keys(config.signingKeys(), home);
     this.senders = SenderPool.of(chain, chainId, keys, config.feeCapWei(), clock);
+    GasGuard guard = new GasGuard(terms(coins), memory, clock);
     Settler settler =
-        new Settler(chain, senders, Duration.ofSeconds(config.settleTimeoutSeconds()), gas);
+        new Settler(
+            chain, senders, Duration.ofSeconds(config.settleTimeoutSeconds()), gas, guard, clock);
     String network = config.network();
-    this.uptoBy = config.facilitator() == null ? senders.first() : uptoAddress(config);
+    String elsewhere = config.facilitator();
+    JsonNode supported = elsewhere == null ? Json.object() : supported(config, elsewhere);
+    this.uptoBy = elsewhere == null ? senders.first() : uptoAddress(supported);
+    this.sponsors =
+        elsewhere == null
+            ? guard.isSponsoring()
+            : supported
+                .path("extensions")
+                .valueStream()
+                .anyMatch(e -> ApprovalSponsoring.KEY.equals(e.asString("")));
     this.batch = new BatchFacilitator(chain, settler, keys.getFirst(), clock);
     this.kinds =
         List.of(
@@ -128,30 +153,51 @@ final class EvmWiring implements ChainWiring {
             URI.create(url), own, Duration.ofSeconds(config.settleTimeoutSeconds()));
   }
 
-  /**
-   * The key that a facilitator of somebody else's settles ceilings with; our own where it has none.
-   */
-  private EvmAddress uptoAddress(GatewayConfig.Chain chainConfig) throws IOException {
-    String url = String.valueOf(chainConfig.facilitator());
+  private static JsonNode supported(GatewayConfig.Chain config, String url) throws IOException {
     if (!url.matches("https?://.+")) {
       throw new IOException("chain.facilitator must be a URL, not " + url);
     }
     try {
-      JsonNode said =
-          RemoteFacilitator.supported(
-              URI.create(url), Duration.ofSeconds(chainConfig.rpcTimeoutSeconds()));
-      for (JsonNode kind : said.path("kinds")) {
-        String address = Json.text(kind.path("extra"), "facilitatorAddress");
-        if ("upto".equals(Json.text(kind, "scheme"))
-            && chainConfig.network().equals(Json.text(kind, "network"))
-            && address != null) {
-          return address("the facilitator's facilitatorAddress", address);
-        }
-      }
-      return senders.first();
+      return RemoteFacilitator.supported(
+          URI.create(url), Duration.ofSeconds(config.rpcTimeoutSeconds()));
     } catch (UnreachableException e) {
       throw new IOException("chain.facilitator does not answer: " + e.getMessage());
     }
+  }
+
+  /**
+   * The key that a facilitator of somebody else's settles ceilings with; our own where it has none.
+   */
+  private EvmAddress uptoAddress(JsonNode supported) throws IOException {
+    for (JsonNode kind : supported.path("kinds")) {
+      String address = Json.text(kind.path("extra"), "facilitatorAddress");
+      if ("upto".equals(Json.text(kind, "scheme"))
+          && config.network().equals(Json.text(kind, "network"))
+          && address != null) {
+        return address("the facilitator's facilitatorAddress", address);
+      }
+    }
+    return senders.first();
+  }
+
+  /** What gas is spent for: in the coins that are configured, for their first one's rules. */
+  private static GasGuard.Terms terms(List<GatewayConfig.Chain> coins) throws IOException {
+    GatewayConfig.Chain first = coins.getFirst();
+    Map<EvmAddress, Integer> decimals = new HashMap<>();
+    for (GatewayConfig.Chain coin : coins) {
+      decimals.put(address("chain.token", coin.token()), coin.decimals());
+    }
+    GatewayConfig.SponsorSettings sponsor = first.gasOrUsual().sponsorApprovals();
+    return new GasGuard.Terms(
+        first.network(),
+        first.leastSettlement(),
+        Map.copyOf(decimals),
+        sponsor == null ? Optional.empty() : Optional.of(sponsor.read()));
+  }
+
+  @Override
+  public boolean sponsorsApprovals() {
+    return sponsors;
   }
 
   private static List<EvmKey> keys(int count, Home home) throws IOException {
@@ -345,20 +391,22 @@ final class EvmWiring implements ChainWiring {
                   charge,
                   Till.ofChannels(asset, payTo.lower()),
                   Optional.of(new Channeled(batch, till, settings(coin).policy(coin))))
-              : new Offer(charge, till));
+              : new Offer(charge, till).withRules(coin.leastSettlement(), sponsors));
     }
     return offers;
   }
 
   private BatchServer batchServer(
-      GatewayConfig.Chain coin, EvmToken token, EvmAddress payTo, boolean permit2) {
+      GatewayConfig.Chain coin, EvmToken token, EvmAddress payTo, boolean permit2)
+      throws IOException {
     return new BatchServer(
         token,
         payTo,
         batch.authorizer(),
         settings(coin).withdrawDelaySeconds(),
         permit2,
-        uptoSeconds(coin.validSeconds()));
+        uptoSeconds(coin.validSeconds()),
+        settings(coin).leastDeposit(coin));
   }
 
   private static GatewayConfig.ChannelSettings settings(GatewayConfig.Chain coin) {

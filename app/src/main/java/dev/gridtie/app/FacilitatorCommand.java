@@ -1,20 +1,27 @@
 package dev.gridtie.app;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.gridtie.x402.evm.permit2.ApprovalSponsoring;
+import dev.gridtie.x402.evm.permit2.GasSponsoring;
+import dev.gridtie.x402.facilitator.Bazaar;
 import dev.gridtie.x402.facilitator.Facilitator;
 import dev.gridtie.x402.facilitator.FacilitatorDesk;
 import dev.gridtie.x402.facilitator.FacilitatorServer;
+import dev.gridtie.x402.facilitator.FileGasMemory;
 import dev.gridtie.x402.facilitator.FileJournal;
 import dev.gridtie.x402.facilitator.GasWatcher;
+import dev.gridtie.x402.facilitator.OriginProof;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
@@ -50,11 +57,30 @@ final class FacilitatorCommand implements Callable<Integer> {
    * @param host to listen on
    * @param port to listen on; 0 takes a free one
    * @param chains where it settles; of each the first coin's keys, fee cap and timeouts hold
+   * @param discovery how resources are listed; none are where left out
    */
   record Config(
       @Nullable String host,
       @JsonProperty(required = true) int port,
-      @JsonProperty(required = true) List<GatewayConfig.Chain> chains) {}
+      @JsonProperty(required = true) List<GatewayConfig.Chain> chains,
+      @Nullable Discovery discovery) {
+    Config(@Nullable String host, int port, List<GatewayConfig.Chain> chains) {
+      this(host, port, chains, null);
+    }
+  }
+
+  /**
+   * How resources are listed.
+   *
+   * @param enabled whether this facilitator may call out to a paid resource's origin, which proves
+   *     by its own 402 what it sells
+   * @param privateAddresses whether it may call addresses that are not public, and by plain HTTP
+   */
+  record Discovery(boolean enabled, boolean privateAddresses) {
+    Optional<OriginProof> proof() {
+      return enabled ? Optional.of(new OriginProof(privateAddresses)) : Optional.empty();
+    }
+  }
 
   /** A facilitator that runs. */
   static final class Running implements AutoCloseable {
@@ -68,7 +94,12 @@ final class FacilitatorCommand implements Callable<Integer> {
       }
       home.create();
       Map<String, ChainWiring> chains =
-          ChainWiring.all(config.chains(), home, CLOCK, network -> GasWatcher.NOBODY);
+          ChainWiring.all(
+              config.chains(),
+              home,
+              CLOCK,
+              network -> GasWatcher.NOBODY,
+              new FileGasMemory(home.path().resolve("facilitator-gas.json")));
       Facilitator facilitator =
           new Facilitator(chains.values().stream().flatMap(w -> w.kinds().stream()).toList());
       Map<String, List<String>> byNetwork = new LinkedHashMap<>();
@@ -83,13 +114,16 @@ final class FacilitatorCommand implements Callable<Integer> {
               new FileJournal(home.path().resolve("facilitator.journal"), CLOCK),
               CLOCK);
       parts.push(desk);
+      Discovery discovery = config.discovery();
+      Bazaar bazaar = new Bazaar(discovery == null ? Optional.empty() : discovery.proof(), CLOCK);
       try {
         desk.start();
         server =
             new FacilitatorServer(
                 desk,
                 facilitator,
-                new FacilitatorServer.Bazaar(CLOCK),
+                bazaar,
+                extensions(chains.values(), bazaar),
                 byNetwork,
                 FacilitatorServer.usualBounds(),
                 config.host() == null ? "127.0.0.1" : config.host(),
@@ -99,6 +133,17 @@ final class FacilitatorCommand implements Callable<Integer> {
         close();
         throw e;
       }
+    }
+
+    private static List<String> extensions(Collection<ChainWiring> chains, Bazaar bazaar) {
+      List<String> all = new ArrayList<>(List.of(GasSponsoring.KEY));
+      if (chains.stream().anyMatch(ChainWiring::sponsorsApprovals)) {
+        all.add(ApprovalSponsoring.KEY);
+      }
+      if (bazaar.isOpen()) {
+        all.add("bazaar");
+      }
+      return all;
     }
 
     int port() {

@@ -32,6 +32,7 @@ import dev.gridtie.gateway.gate.DeskParts;
 import dev.gridtie.gateway.gate.Exposure;
 import dev.gridtie.gateway.gate.Offers;
 import dev.gridtie.gateway.gate.PaymentDesk;
+import dev.gridtie.gateway.gate.StoredHistories;
 import dev.gridtie.gateway.provider.EngineSource;
 import dev.gridtie.gateway.provider.HttpSource;
 import dev.gridtie.gateway.provider.Upstream;
@@ -43,6 +44,7 @@ import dev.gridtie.gateway.route.Affinity;
 import dev.gridtie.gateway.route.Router;
 import dev.gridtie.gateway.till.Closing;
 import dev.gridtie.gateway.till.Expenses;
+import dev.gridtie.gateway.till.GasTallies;
 import dev.gridtie.gateway.till.GatewayTables;
 import dev.gridtie.gateway.till.HoldSweeper;
 import dev.gridtie.gateway.till.Presence;
@@ -169,7 +171,12 @@ final class Gateway implements AutoCloseable {
     home.create();
     Database database = opened(Database.open(home.ledger(), List.of(GatewayTables.MIGRATIONS)));
     Map<String, ChainWiring> chains =
-        ChainWiring.all(config.allChains(), home, CLOCK, network -> gasInto(database, network));
+        ChainWiring.all(
+            config.allChains(),
+            home,
+            CLOCK,
+            network -> gasInto(database, network),
+            new GasTallies(database));
     List<Offers.Offer> offered = new ArrayList<>();
     for (GatewayConfig.Chain coin : config.allChains()) {
       ChainWiring chain = Objects.requireNonNull(chains.get(coin.network()));
@@ -214,7 +221,7 @@ final class Gateway implements AutoCloseable {
                 presence,
                 offers,
                 facilitator,
-                new Exposure(config.exposureCaps()),
+                new Exposure(config.exposureCaps(), new StoredHistories(database), CLOCK),
                 relay,
                 new ReceiptSigner(home.receiptKey()),
                 CLOCK,
@@ -424,8 +431,8 @@ final class Gateway implements AutoCloseable {
                 ? Finding.ok()
                 : Finding.failed(
                     "stuck: " + watchdog.stuck(),
-                    "what the threads do is in logs/stuck-*.txt in the home; the program ends and is"
-                        + " started again by its launcher if it stays so"));
+                    "what the threads do is in logs/stuck-*.txt in the home; the program ends and"
+                        + " is started again by its launcher if it stays so"));
   }
 
   /** What must hold for a paid request to succeed. */

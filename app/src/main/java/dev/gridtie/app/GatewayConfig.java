@@ -12,7 +12,9 @@ import dev.gridtie.gateway.till.Credits;
 import dev.gridtie.grid.engine.Engine;
 import dev.gridtie.grid.engine.Sandbox;
 import dev.gridtie.ledger.log.SignedNote;
+import dev.gridtie.x402.evm.GasGuard;
 import dev.gridtie.x402.evm.batch.BatchTypes;
+import dev.gridtie.x402.solana.SolanaToken;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.net.URI;
@@ -370,9 +372,18 @@ record GatewayConfig(
    * @param newPayerUsd by somebody who has never paid
    * @param payerUsd by anybody
    * @param totalUsd by all together
+   * @param lostPerDayUsd after so much that was not paid within a day nothing is given first; what
+   *     new payers may owe shrinks on the way there
    */
   record ExposureLimits(
-      @Nullable String newPayerUsd, @Nullable String payerUsd, @Nullable String totalUsd) {}
+      @Nullable String newPayerUsd,
+      @Nullable String payerUsd,
+      @Nullable String totalUsd,
+      @Nullable String lostPerDayUsd) {
+    ExposureLimits(String newPayerUsd, String payerUsd, String totalUsd) {
+      this(newPayerUsd, payerUsd, totalUsd, null);
+    }
+  }
 
   Exposure.Caps exposureCaps() throws IOException {
     Exposure.Caps usual = Exposure.Caps.DEFAULT;
@@ -381,7 +392,17 @@ record GatewayConfig(
         : new Exposure.Caps(
             usd("exposure.newPayerUsd", exposure.newPayerUsd(), usual.newPayer()),
             usd("exposure.payerUsd", exposure.payerUsd(), usual.payer()),
-            usd("exposure.totalUsd", exposure.totalUsd(), usual.total()));
+            usd("exposure.totalUsd", exposure.totalUsd(), usual.total()),
+            positive(
+                "exposure.lostPerDayUsd",
+                usd("exposure.lostPerDayUsd", exposure.lostPerDayUsd(), usual.lostPerDay())));
+  }
+
+  private static PicoUsd positive(String key, PicoUsd value) throws IOException {
+    if (value.isZero()) {
+      throw new IOException(key + " must be above 0; leave scheme upto out to give nothing first");
+    }
+    return value;
   }
 
   Origins allowedOrigins() throws IOException {
@@ -424,6 +445,7 @@ record GatewayConfig(
    *     this gateway's own keys; {@code rpc} is for looking on
    * @param channels how deposits are taken, for the batch-settlement schemes
    * @param signingKeys how many keys bring transactions to this chain, each with its own queue
+   * @param gas what the keys' gas is spent for
    */
   record Chain(
       @JsonProperty(required = true) String rpc,
@@ -441,7 +463,45 @@ record GatewayConfig(
       @Nullable String payTo,
       @Nullable String tokenProgram,
       @Nullable ChannelSettings channels,
-      @Nullable String facilitator) {
+      @Nullable String facilitator,
+      @Nullable GasSettings gas) {
+
+    Chain(
+        String rpc,
+        String network,
+        String token,
+        @Nullable String tokenName,
+        @Nullable String tokenVersion,
+        int decimals,
+        long feeCapGwei,
+        long rpcTimeoutSeconds,
+        long settleTimeoutSeconds,
+        long validSeconds,
+        List<String> schemes,
+        int signingKeys,
+        @Nullable String payTo,
+        @Nullable String tokenProgram,
+        @Nullable ChannelSettings channels,
+        @Nullable String facilitator) {
+      this(
+          rpc,
+          network,
+          token,
+          tokenName,
+          tokenVersion,
+          decimals,
+          feeCapGwei,
+          rpcTimeoutSeconds,
+          settleTimeoutSeconds,
+          validSeconds,
+          schemes,
+          signingKeys,
+          payTo,
+          tokenProgram,
+          channels,
+          facilitator,
+          null);
+    }
 
     Chain(
         String rpc,
@@ -475,21 +535,29 @@ record GatewayConfig(
 
     /** The same with other schemes. */
     Chain withSchemes(List<String> newSchemes) {
-      return with(newSchemes, channels, facilitator);
+      return with(newSchemes, channels, facilitator, gas);
     }
 
     /** The same with other settings of its channels. */
     Chain withChannels(ChannelSettings newChannels) {
-      return with(schemes, newChannels, facilitator);
+      return with(schemes, newChannels, facilitator, gas);
     }
 
     /** The same, settled by somebody else. */
     Chain withFacilitator(String url) {
-      return with(schemes, channels, url);
+      return with(schemes, channels, url, gas);
+    }
+
+    /** The same with other rules for its gas. */
+    Chain withGas(GasSettings newGas) {
+      return with(schemes, channels, facilitator, newGas);
     }
 
     private Chain with(
-        List<String> newSchemes, @Nullable ChannelSettings newChannels, @Nullable String newUrl) {
+        List<String> newSchemes,
+        @Nullable ChannelSettings newChannels,
+        @Nullable String newUrl,
+        @Nullable GasSettings newGas) {
       return new Chain(
           rpc,
           network,
@@ -506,7 +574,8 @@ record GatewayConfig(
           payTo,
           tokenProgram,
           newChannels,
-          newUrl);
+          newUrl,
+          newGas);
     }
 
     Chain {
@@ -521,6 +590,78 @@ record GatewayConfig(
     BigInteger feeCapWei() {
       return BigInteger.valueOf(feeCapGwei).multiply(BigInteger.valueOf(1_000_000_000));
     }
+
+    GasSettings gasOrUsual() {
+      return gas == null ? GasSettings.USUAL : gas;
+    }
+
+    /** The least that is settled by a transaction of its own; nothing on chains for tests. */
+    PicoUsd leastSettlement() throws IOException {
+      return usd(
+          "chain.gas.minSettleUsd",
+          gasOrUsual().minSettleUsd(),
+          TEST_NETWORKS.contains(network) ? PicoUsd.ZERO : PicoUsd.ofDollars("0.01"));
+    }
+  }
+
+  /** Chains whose coins are worth nothing. */
+  private static final Set<String> TEST_NETWORKS =
+      Set.of(
+          "eip155:84532",
+          "eip155:11155111",
+          "eip155:97",
+          "eip155:31337",
+          "eip155:1337",
+          SolanaToken.DEVNET);
+
+  /**
+   * What gas is spent for.
+   *
+   * @param minSettleUsd the least that is settled by a transaction of its own, dollars: 0.01 where
+   *     left out, and nothing on chains for tests; prices below it are asked at it, and what is
+   *     left over stays the payer's balance
+   * @param sponsorApprovals how gas is given to payers for an approval of Permit2
+   *     (erc20ApprovalGasSponsoring); none is where left out
+   */
+  record GasSettings(@Nullable String minSettleUsd, @Nullable SponsorSettings sponsorApprovals) {
+    static final GasSettings USUAL = new GasSettings(null, null);
+  }
+
+  /**
+   * How much gas is given away.
+   *
+   * @param nativeUsd what one of the chain's own coin is worth, dollars
+   * @param sharePercent of a payment's worth that may be given for it: 50 where left out
+   * @param perDayUsd to all payers in a day: 1 where left out
+   * @param totalUsd ever, by this home's keys: 20 where left out
+   */
+  record SponsorSettings(
+      @JsonProperty(required = true) String nativeUsd,
+      int sharePercent,
+      @Nullable String perDayUsd,
+      @Nullable String totalUsd) {
+    SponsorSettings {
+      sharePercent = sharePercent == 0 ? 50 : sharePercent;
+    }
+
+    /**
+     * As the facilitator has it.
+     *
+     * @throws IOException naming the key that is wrong
+     */
+    GasGuard.Sponsoring read() throws IOException {
+      PicoUsd nativeCoin = usd("chain.gas.sponsorApprovals.nativeUsd", nativeUsd, PicoUsd.ZERO);
+      if (nativeCoin.isZero() || sharePercent < 1 || sharePercent > 100) {
+        throw new IOException(
+            "chain.gas.sponsorApprovals: nativeUsd must be above 0, and sharePercent from 1 to"
+                + " 100");
+      }
+      return new GasGuard.Sponsoring(
+          nativeCoin,
+          sharePercent,
+          usd("chain.gas.sponsorApprovals.perDayUsd", perDayUsd, PicoUsd.ofDollars("1")),
+          usd("chain.gas.sponsorApprovals.totalUsd", totalUsd, PicoUsd.ofDollars("20")));
+    }
   }
 
   /**
@@ -533,13 +674,33 @@ record GatewayConfig(
    * @param claimGasGwei while a unit of gas costs more, wait; until twice as old. The chain's
    *     {@code feeCapGwei} where left out
    * @param checkSeconds how often it is decided: 30 where left out
+   * @param minDepositUsd the least that is brought into a channel at once: 1 where left out, and
+   *     what ten requests come to on chains for tests
    */
   record ChannelSettings(
       long withdrawDelaySeconds,
       @Nullable String claimUsd,
       long claimMinutes,
       long claimGasGwei,
-      long checkSeconds) {
+      long checkSeconds,
+      @Nullable String minDepositUsd) {
+
+    ChannelSettings(
+        long withdrawDelaySeconds,
+        @Nullable String claimUsd,
+        long claimMinutes,
+        long claimGasGwei,
+        long checkSeconds) {
+      this(withdrawDelaySeconds, claimUsd, claimMinutes, claimGasGwei, checkSeconds, null);
+    }
+
+    /** The least deposit, in the coin's atomic units. */
+    BigInteger leastDeposit(Chain coin) throws IOException {
+      PicoUsd usual =
+          TEST_NETWORKS.contains(coin.network()) ? PicoUsd.ZERO : PicoUsd.ofDollars("1");
+      return usd("chain.channels.minDepositUsd", minDepositUsd, usual)
+          .toAtomicRoundedUp(coin.decimals());
+    }
 
     static final ChannelSettings USUAL = new ChannelSettings(0, null, 0, 0, 0);
 

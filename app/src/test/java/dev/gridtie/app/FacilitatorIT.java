@@ -3,6 +3,7 @@ package dev.gridtie.app;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.sun.net.httpserver.HttpServer;
 import dev.gridtie.base.Json;
 import dev.gridtie.x402.client.PaymentSigner;
 import dev.gridtie.x402.evm.EvmAddress;
@@ -14,10 +15,14 @@ import dev.gridtie.x402.evm.permit2.Permit2Client;
 import dev.gridtie.x402.evm.permit2.Permit2Server;
 import dev.gridtie.x402.evm.upto.UptoClient;
 import dev.gridtie.x402.evm.upto.UptoServer;
+import dev.gridtie.x402.wire.Headers;
 import dev.gridtie.x402.wire.PaymentPayload;
+import dev.gridtie.x402.wire.PaymentRequired;
 import dev.gridtie.x402.wire.PaymentRequirements;
+import dev.gridtie.x402.wire.ResourceInfo;
 import java.io.IOException;
 import java.math.BigInteger;
+import java.net.InetSocketAddress;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
@@ -79,7 +84,9 @@ class FacilitatorIT {
             null,
             null);
     return new FacilitatorCommand.Running(
-        new FacilitatorCommand.Config(null, 0, List.of(two)), world.home);
+        new FacilitatorCommand.Config(
+            null, 0, List.of(two), new FacilitatorCommand.Discovery(true, true)),
+        world.home);
   }
 
   @AfterAll
@@ -297,21 +304,99 @@ class FacilitatorIT {
         .isEqualTo("unsupported_scheme");
   }
 
-  @Test
-  void whatIsSoldHereCanBeFoundWhereItsServerWantsThat() throws Exception {
+  /** An origin that answers each request with a 402 that asks to pay this, or with nothing. */
+  private static HttpServer origin(PaymentRequirements asked, String description, boolean get)
+      throws Exception {
+    HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);
+    server.createContext(
+        "/",
+        exchange -> {
+          boolean sells = get || exchange.getRequestMethod().equals("POST");
+          ObjectNode extensions = Json.object();
+          extensions.putObject("bazaar").putObject("info").put("method", "POST");
+          PaymentRequired required =
+              new PaymentRequired(
+                  "PAYMENT-SIGNATURE header is required",
+                  new ResourceInfo("http://elsewhere.example/", description, "application/json"),
+                  List.of(asked),
+                  extensions);
+          if (sells) {
+            exchange.getResponseHeaders().set(Headers.PAYMENT_REQUIRED, required.toHeader());
+          }
+          exchange.sendResponseHeaders(sells ? 402 : 405, -1);
+          exchange.close();
+        });
+    server.start();
+    return server;
+  }
+
+  /** A payment for a URL, whose payer says this of it. */
+  private static ObjectNode paymentFor(String url, String description) throws Exception {
     ObjectNode question = question("exact");
     ObjectNode payment = (ObjectNode) question.path("paymentPayload");
-    payment
-        .putObject("resource")
-        .put("url", "https://api.example.com/v1/chat/completions")
-        .put("description", "LLM inference")
-        .put("mimeType", "application/json");
-    payment.putObject("extensions").putObject("bazaar").putObject("info").put("method", "POST");
-    assertThat(ask("/settle", question).path("success").asBoolean()).isTrue();
-    JsonNode page = get("/discovery/resources?type=http&limit=5");
-    assertThat(page.path("items").path(0).path("resource").asString())
-        .isEqualTo("https://api.example.com/v1/chat/completions");
-    assertThat(page.path("pagination").path("total").asInt()).isEqualTo(1);
-    assertThat(get("/discovery/resources?limit=0").path("error").asString()).contains("limit");
+    payment.putObject("resource").put("url", url).put("description", description);
+    payment.putObject("extensions").putObject("bazaar").putObject("info").put("method", "GET");
+    return question;
+  }
+
+  private static List<JsonNode> listed() throws Exception {
+    return get("/discovery/resources?type=http&limit=100").path("items").valueStream().toList();
+  }
+
+  @Test
+  void whatIsSoldIsListedAsItsOwnOriginSaysAndByNobodyElse() throws Exception {
+    HttpServer seller = origin(asked("exact"), "LLM inference", false);
+    HttpServer victim =
+        origin(
+            new ExactServer(LocalChain.USDC_TOKEN, EvmKey.random(RANDOM).address(), 60)
+                .requirements(PRICE),
+            "the victim's",
+            true);
+    try {
+      String stolen = "http://127.0.0.1:" + victim.getAddress().getPort() + "/paid";
+      String url = "http://127.0.0.1:" + seller.getAddress().getPort() + "/v1/answer";
+      // To oneself, for somebody else's API; then for one's own, with another's words.
+      assertThat(ask("/settle", paymentFor(stolen, "mine")).path("success").asBoolean()).isTrue();
+      assertThat(ask("/settle", paymentFor(url, "buy elsewhere")).path("success").asBoolean())
+          .isTrue();
+      TestGateway.eventually("it is listed", () -> !listed().isEmpty());
+      assertThat(listed())
+          .singleElement()
+          .satisfies(
+              item -> {
+                assertThat(item.path("resource").asString()).isEqualTo(url);
+                assertThat(item.path("metadata").path("description").asString())
+                    .isEqualTo("LLM inference");
+                assertThat(item.path("metadata").path("bazaar").path("method").asString())
+                    .isEqualTo("POST");
+                assertThat(item.path("accepts").path(0).path("payTo").asString())
+                    .isEqualTo(PAYEE.toString());
+              });
+      assertThat(get("/discovery/resources?limit=0").path("error").asString()).contains("limit");
+    } finally {
+      seller.stop(0);
+      victim.stop(0);
+    }
+  }
+
+  @Test
+  void anAmountOfNothingIsNotSettled() throws Exception {
+    PaymentRequirements nothing =
+        new ExactServer(LocalChain.USDC_TOKEN, PAYEE, 60).requirements(BigInteger.ZERO);
+    ObjectNode json = Json.object().put("x402Version", 2);
+    json.set(
+        "paymentPayload",
+        PaymentPayload.v2(
+            signer("exact", world.buyer).sign(2, nothing), Json.array(), nothing.toJson()));
+    json.set("paymentRequirements", nothing.toJson());
+    assertThat(ask("/verify", json).path("isValid").asBoolean()).isFalse();
+    assertThat(ask("/settle", json).path("errorMessage").asString()).contains("0 cannot be paid");
+  }
+
+  @Test
+  void noGasIsGivenAndNoneIsDeclaredWhereNothingIsConfigured() {
+    assertThat(supported.path("extensions").valueStream().map(JsonNode::asString))
+        .contains("eip2612GasSponsoring", "bazaar")
+        .doesNotContain("erc20ApprovalGasSponsoring");
   }
 }

@@ -199,8 +199,9 @@ final class PaidHandler {
     return ApiError.of(
         ApiError.Kind.UNAVAILABLE,
         "payments_unavailable",
-        "No price can be named now: the chain has not confirmed the coin that is paid in. Come again in a moment, with"
-            + " the same payment where you have sent one: it is never charged twice. Or send an account's key.");
+        "No price can be named now: the chain has not confirmed the coin that is paid in. Come"
+            + " again in a moment, with the same payment where you have sent one: it is never"
+            + " charged twice. Or send an account's key.");
   }
 
   // The order
@@ -286,7 +287,9 @@ final class PaidHandler {
     extensions.set(PaymentIdentifier.EXTENSION, PaymentIdentifier.declaration());
     if (accepts.stream().anyMatch(PaidHandler::isByPermit2)) {
       extensions.set(GasSponsoring.KEY, GasSponsoring.declaration());
-      extensions.set(ApprovalSponsoring.KEY, ApprovalSponsoring.declaration());
+      if (services.offers().sponsorsApprovals()) {
+        extensions.set(ApprovalSponsoring.KEY, ApprovalSponsoring.declaration());
+      }
     }
     extensions.set(
         OfferReceipts.EXTENSION,

@@ -41,7 +41,7 @@ final class Balances {
             return parts.isBusyElsewhere(c, found.get()) ? Optional.empty() : found;
           }
           for (Offers.Offer offer : parts.offers().prepaidOn(signIn.chainId())) {
-            PaymentRequirements asked = offer.requirements(order.quote());
+            PaymentRequirements asked = offer.fromBalance(order.quote());
             PicoUsd wanted = offer.worth(asked.amount());
             if (offer.till().balance(log, signIn.account()).compareTo(wanted) >= 0) {
               PaymentRecord record =

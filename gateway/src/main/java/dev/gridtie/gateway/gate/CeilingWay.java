@@ -2,6 +2,8 @@ package dev.gridtie.gateway.gate;
 
 import dev.gridtie.base.PicoUsd;
 import dev.gridtie.gateway.gate.Ticket.Gate;
+import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
+import dev.gridtie.x402.facilitator.UnreachableException;
 
 /** The way by a ceiling: the answer is given first, and settled by what it came to. */
 final class CeilingWay {
@@ -27,6 +29,12 @@ final class CeilingWay {
       return;
     }
     try {
+      // What its payer has promised elsewhere here is looked at together with this.
+      if (parts.scheme().promise(verified.payment(), verified.requirements())
+          instanceof Verdict.Invalid invalid) {
+        giving.refuse(ticket, verified, invalid.why());
+        return;
+      }
       long created = parts.now().getEpochSecond();
       PaymentRecord served = parts.save(verified.giving());
       giving.startMetered(ticket, order, served, created);
@@ -38,8 +46,12 @@ final class CeilingWay {
               giving.takeDelivered(ticket, () -> metering.settle(ticket, order, served, created)));
       ticket.open(new Gate.Open(null, Charging.receiptId(served), created, ticket.answer));
       ticket.awaitServed();
+    } catch (UnreachableException e) {
+      PaymentRecord unused = parts.save(verified.failed("chain_unreachable"));
+      ticket.shut(Refusals.chainUnreachable(), null);
     } finally {
       if (!isOpen(verified.key())) {
+        parts.scheme().forgo(verified.payment(), verified.requirements());
         parts.exposure().over(verified.key());
       }
     }

@@ -91,7 +91,7 @@ final class Metering {
           // Gas above the cap, or a chain that is away: recovery sends it when they are not.
           new Outcome.Pending(keep.apply(measured.with(PaymentState.UNKNOWN)));
       case Settlement.Failed failed -> {
-        parts.exposure().defaulted(served.key(), served.payer());
+        parts.exposure().defaulted(served.key(), served.payer(), due);
         yield new Outcome.Unpaid(
             parts.write(
                 (c, log) -> {

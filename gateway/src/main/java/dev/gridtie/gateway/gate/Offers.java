@@ -23,20 +23,32 @@ public final class Offers {
    * @param till into whose books it goes
    * @param channels where it is taken from deposits: who keeps them
    * @param cleared whether new payments are taken by it now; what was taken before goes on
+   * @param least that is settled by a transaction of its own
+   * @param sponsored whether gas is given to payers for an approval of Permit2
    */
   public record Offer(
-      ChargeScheme charge, Till till, Optional<Channeled> channels, BooleanSupplier cleared) {
+      ChargeScheme charge,
+      Till till,
+      Optional<Channeled> channels,
+      BooleanSupplier cleared,
+      PicoUsd least,
+      boolean sponsored) {
     public Offer(ChargeScheme charge, Till till) {
       this(charge, till, Optional.empty());
     }
 
     public Offer(ChargeScheme charge, Till till, Optional<Channeled> channels) {
-      this(charge, till, channels, () -> true);
+      this(charge, till, channels, () -> true, PicoUsd.ZERO, false);
     }
 
     /** The same, taken only while its coin is cleared. */
     public Offer onlyWhile(BooleanSupplier newCleared) {
-      return new Offer(charge, till, channels, newCleared);
+      return new Offer(charge, till, channels, newCleared, least, sponsored);
+    }
+
+    /** The same with rules for its gas. */
+    public Offer withRules(PicoUsd newLeast, boolean newSponsored) {
+      return new Offer(charge, till, channels, cleared, newLeast, newSponsored);
     }
 
     /** What atomic units of the coin are worth. */
@@ -44,14 +56,31 @@ public final class Offers {
       return PicoUsd.ofAtomic(atomic, charge.decimals());
     }
 
-    /** What is due in atomic units, at least one and no more than the ceiling. */
+    /**
+     * What is taken for what is due, in atomic units: no more than the ceiling, and at least what a
+     * transaction is worth.
+     */
     BigInteger atomic(PicoUsd due, BigInteger ceiling) {
-      return due.toAtomicRoundedUp(charge.decimals()).max(BigInteger.ONE).min(ceiling);
+      return due.toAtomicRoundedUp(charge.decimals()).max(leastAtomic()).min(ceiling);
     }
 
-    /** What is asked for a price: at least one unit, for nothing cannot be paid. */
+    /** What is asked for a price: at least what a transaction is worth. */
     PaymentRequirements requirements(PicoUsd price) {
+      return charge.requirements(price.toAtomicRoundedUp(charge.decimals()).max(leastAtomic()));
+    }
+
+    /** What a price is from a balance, for which nothing moves on a chain. */
+    PaymentRequirements fromBalance(PicoUsd price) {
       return charge.requirements(price.toAtomicRoundedUp(charge.decimals()).max(BigInteger.ONE));
+    }
+
+    /** At least one unit, for nothing cannot be paid. A channel gathers what is worth less. */
+    private BigInteger leastAtomic() {
+      BigInteger settled =
+          charge.timing() == Timing.IN_BATCH
+              ? BigInteger.ONE
+              : least.toAtomicRoundedUp(charge.decimals());
+      return settled.max(BigInteger.ONE);
     }
 
     private boolean isFor(PaymentPayload payment) {
@@ -91,6 +120,11 @@ public final class Offers {
     return all.stream().map(o -> o.charge().network()).distinct().toList();
   }
 
+  /** Whether gas is given to payers for approvals of Permit2. */
+  public boolean sponsorsApprovals() {
+    return all.stream().anyMatch(Offer::sponsored);
+  }
+
   /** The ways that are paid from deposits. */
   List<Offer> channeled() {
     return all.stream().filter(o -> o.channels().isPresent()).toList();
@@ -109,10 +143,14 @@ public final class Offers {
         .toList();
   }
 
-  /** The ways on a chain that are paid before the answer, and so leave balances. */
+  /** The ways on a chain that may take more than an answer comes to, and so leave balances. */
   List<Offer> prepaidOn(String network) {
     return all.stream()
-        .filter(o -> o.charge().network().equals(network) && o.charge().timing() == Timing.BEFORE)
+        .filter(
+            o ->
+                o.charge().network().equals(network)
+                    && (o.charge().timing() == Timing.BEFORE
+                        || (o.charge().timing() == Timing.AFTER && !o.least().isZero())))
         .toList();
   }
 

@@ -278,8 +278,12 @@ public final class PaymentDesk implements AutoCloseable {
       PaymentPayload payment,
       PaymentRequirements requirements) {
     try {
-      boolean checked = !isStored(ticket.key);
-      if (checked && !isGood(ticket, payer, payment, requirements)) {
+      Optional<Looked> looked =
+          isStored(ticket.key)
+              ? Optional.empty()
+              : Optional.of(look(ticket, payer, payment, requirements));
+      boolean checked = looked.equals(Optional.of(Looked.GOOD));
+      if (looked.equals(Optional.of(Looked.REFUSED))) {
         return;
       }
       Optional<PaymentRecord> claimed = claimInTurn(ticket, order, payer, payment, requirements);
@@ -342,11 +346,21 @@ public final class PaymentDesk implements AutoCloseable {
             });
   }
 
+  /** What was found of a payment before it was claimed. */
+  private enum Looked {
+    /** It would move the money now. */
+    GOOD,
+    /** The chain has seen it already: its money may have moved. */
+    USED,
+    /** Its ticket says why. */
+    REFUSED
+  }
+
   /**
    * Whether a payment would move the money now; where not, its ticket says why. Nothing of a
    * payment is stored before this: whoever can write a header could fill the disk otherwise.
    */
-  private boolean isGood(
+  private Looked look(
       Ticket ticket, String payer, PaymentPayload payment, PaymentRequirements requirements)
       throws InterruptedException {
     PaymentRecord unsaved =
@@ -359,18 +373,21 @@ public final class PaymentDesk implements AutoCloseable {
             0,
             parts.presence().id());
     if (parts.offer(unsaved).charge().timing() == Timing.IN_BATCH) {
-      return channelWay.check(ticket, unsaved);
+      return channelWay.check(ticket, unsaved) ? Looked.GOOD : Looked.REFUSED;
     }
     try {
       if (parts.scheme().verify(payment, requirements) instanceof Verdict.Invalid invalid
           && !isStored(ticket.key)) { // another gateway may have settled it meanwhile
+        if (invalid.used() && parts.offer(unsaved).charge().timing() == Timing.BEFORE) {
+          return Looked.USED;
+        }
         Giving.refuseUnsaved(ticket, unsaved, invalid.why());
-        return false;
+        return Looked.REFUSED;
       }
-      return true;
+      return Looked.GOOD;
     } catch (UnreachableException e) {
       ticket.shut(Refusals.chainUnreachable(), null);
-      return false;
+      return Looked.REFUSED;
     }
   }
 
@@ -425,11 +442,16 @@ public final class PaymentDesk implements AutoCloseable {
   }
 
   /** The same of a payment that is stored. */
-  private boolean isStillGood(Ticket ticket, PaymentRecord claimed) {
+  private boolean isStillGood(Ticket ticket, Order order, PaymentRecord claimed)
+      throws InterruptedException {
     try {
       if (parts.scheme().verify(claimed.payment(), claimed.requirements())
           instanceof Verdict.Invalid invalid) {
-        giving.refuse(ticket, claimed, invalid.why());
+        if (invalid.used() && parts.offer(claimed).charge().timing() == Timing.BEFORE) {
+          serveMoved(ticket, order, claimed);
+        } else {
+          giving.refuse(ticket, claimed, invalid.why());
+        }
         return false;
       }
       return true;
@@ -449,7 +471,7 @@ public final class PaymentDesk implements AutoCloseable {
       channelWay.give(ticket, order, claimed);
       return;
     }
-    if (!checked && !isStillGood(ticket, claimed)) {
+    if (!checked && !isStillGood(ticket, order, claimed)) {
       return;
     }
     if (giving.isNamedBefore(ticket, claimed)) {
@@ -473,6 +495,43 @@ public final class PaymentDesk implements AutoCloseable {
       return;
     }
     settle(ticket, order, verified, created);
+  }
+
+  /**
+   * Somebody else has brought the payment to the chain before it came here: where its money has
+   * moved to us, it is settled by that, and where that cannot be seen it is unknown.
+   */
+  private void serveMoved(Ticket ticket, Order order, PaymentRecord claimed)
+      throws InterruptedException {
+    if (giving.isNamedBefore(ticket, claimed)) {
+      return;
+    }
+    Settlement settlement = settlement(claimed);
+    PaymentRecord current = current(claimed);
+    switch (settlement) {
+      case Settlement.Settled settled ->
+          serveSettled(
+              ticket, order, parts.write((c, log) -> charging.deposit(c, log, current, settled)));
+      case Settlement.Failed failed -> giving.refuse(ticket, current, failed.why());
+      case Settlement.Unknown unknown ->
+          Giving.shutPending(ticket, parts.save(current.with(PaymentState.UNKNOWN)));
+    }
+  }
+
+  /** Brings a payment to the chain, its transaction written down before it is sent. */
+  private Settlement settlement(PaymentRecord p) {
+    return parts
+        .scheme()
+        .settle(
+            p.payment(),
+            p.requirements(),
+            signed -> {
+              PaymentRecord unused = parts.save(p.settling(signed));
+            });
+  }
+
+  private PaymentRecord current(PaymentRecord p) {
+    return parts.database().read(c -> PaymentStore.find(c, p.key()).orElseThrow());
   }
 
   /** The most that a wallet has on any balance it could spend here. */
@@ -500,17 +559,8 @@ public final class PaymentDesk implements AutoCloseable {
 
   private void settle(Ticket ticket, Order order, PaymentRecord verified, long created)
       throws InterruptedException {
-    Settlement settlement =
-        parts
-            .scheme()
-            .settle(
-                verified.payment(),
-                verified.requirements(),
-                signed -> {
-                  PaymentRecord unused = parts.save(verified.settling(signed));
-                });
-    PaymentRecord current =
-        parts.database().read(c -> PaymentStore.find(c, verified.key()).orElseThrow());
+    Settlement settlement = settlement(verified);
+    PaymentRecord current = current(verified);
     switch (settlement) {
       case Settlement.Settled settled -> {
         PaymentRecord held =

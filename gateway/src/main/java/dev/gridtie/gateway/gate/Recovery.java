@@ -12,6 +12,7 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -151,6 +152,8 @@ final class Recovery {
         .read(c -> PaymentStore.inStates(c, PaymentState.SETTLING, PaymentState.UNKNOWN))
         .stream()
         .filter(p -> p.owner().equals(parts.presence().id()))
+        // What we have sent first: of what others did, some may never be known.
+        .sorted(Comparator.comparing(p -> p.sent().isEmpty()))
         .limit(AT_ONCE_MAX)
         .toList();
   }
@@ -233,7 +236,7 @@ final class Recovery {
         yield paid;
       }
       case Settlement.Failed failed -> {
-        givenFirst(p).ifPresent(due -> parts.exposure().defaulted(p.key(), p.payer()));
+        givenFirst(p).ifPresent(due -> parts.exposure().defaulted(p.key(), p.payer(), due));
         yield failed(p, failed.why().code());
       }
       case Settlement.Unknown unknown ->

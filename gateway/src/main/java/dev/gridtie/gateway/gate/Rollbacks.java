@@ -1,7 +1,9 @@
 package dev.gridtie.gateway.gate;
 
 import dev.gridtie.x402.facilitator.ChainMark;
+import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.facilitator.UnreachableException;
+import dev.gridtie.x402.server.ChargeScheme.Timing;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
@@ -158,13 +160,22 @@ final class Rollbacks {
     }
   }
 
+  /** Whether it was charged on a deposit whose transaction was not this payment's. */
+  private boolean isDeposited(PaymentRecord p) {
+    return p.sent().isEmpty() && parts.offer(p).charge().timing() == Timing.IN_BATCH;
+  }
+
   private void lookFor(PaymentRecord p) throws UnreachableException {
-    if (p.state() != PaymentState.SETTLED || p.sent().isEmpty()) {
+    // What another has brought to the chain has a transaction, and none of ours.
+    String transaction =
+        p.transaction().isEmpty()
+            ? p.sent().map(SignedTransaction::hash).orElse("")
+            : p.transaction();
+    if (p.state() != PaymentState.SETTLED || transaction.isEmpty() || isDeposited(p)) {
       return;
     }
-    String transaction = p.transaction().isEmpty() ? p.sent().get().hash() : p.transaction();
     if (!parts.scheme().isOnChain(p.requirements(), transaction)) {
-      parts.scheme().adopt(p.requirements(), p.sent().get());
+      p.sent().ifPresent(s -> parts.scheme().adopt(p.requirements(), s));
       PaymentRecord unused = parts.save(p.with(PaymentState.UNKNOWN));
     }
   }

@@ -51,8 +51,27 @@ public interface EvmChain {
     }
   }
 
-  /** A call without a transaction. */
-  record Question(EvmAddress from, EvmAddress to, byte[] data) {}
+  /**
+   * A call without a transaction.
+   *
+   * @param asSent the terms on which it would be sent; without them it is asked as if gas were free
+   */
+  record Question(EvmAddress from, EvmAddress to, byte[] data, Optional<AsSent> asSent) {
+    public Question(EvmAddress from, EvmAddress to, byte[] data) {
+      this(from, to, data, Optional.empty());
+    }
+  }
+
+  /**
+   * What a transaction would offer for its gas.
+   *
+   * @param gas its limit; empty where the chain is to say what it needs
+   * @param maxFee the most wei for a unit
+   * @param tip of that to whoever mines it
+   * @param next whether it is asked of the next block, with all that waits to be mined, and not of
+   *     the last one
+   */
+  record AsSent(Optional<BigInteger> gas, BigInteger maxFee, BigInteger tip, boolean next) {}
 
   /** An account's code, and what a call would do, asked together. */
   record Glance(byte[] code, Trial trial) {}
@@ -86,8 +105,8 @@ public interface EvmChain {
   /** Several calls in one exchange, where the chain's server can do that; in their order. */
   List<Trial> callAll(List<Question> questions) throws UnreachableException;
 
-  BigInteger estimateGas(EvmAddress from, EvmAddress to, byte[] data)
-      throws UnreachableException, RefusedException;
+  /** How much gas a call needs; {@link RefusedException} where it would fail. */
+  BigInteger estimateGas(Question question) throws UnreachableException, RefusedException;
 
   BigInteger priorityFee() throws UnreachableException, RefusedException;
 
@@ -108,6 +127,16 @@ public interface EvmChain {
   Optional<Call> transaction(String transactionHash) throws UnreachableException, RefusedException;
 
   /** Events of one contract from a block on, by leading topics. */
-  List<Log> logs(EvmAddress contract, long fromBlock, List<byte[]> topics)
+  default List<Log> logs(EvmAddress contract, long fromBlock, List<byte[]> topics)
+      throws UnreachableException, RefusedException {
+    return logs(contract, fromBlock, Optional.empty(), topics);
+  }
+
+  /**
+   * Events of one contract in some blocks, by leading topics, in their order.
+   *
+   * @param toBlock the last; empty for the chain's head
+   */
+  List<Log> logs(EvmAddress contract, long fromBlock, Optional<Long> toBlock, List<byte[]> topics)
       throws UnreachableException, RefusedException;
 }

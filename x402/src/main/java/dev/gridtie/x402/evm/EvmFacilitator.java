@@ -44,7 +44,7 @@ public abstract class EvmFacilitator implements PaymentScheme, RemoteFacilitator
     this.chain = chain;
     this.settler = settler;
     this.clock = clock;
-    this.signatures = new PayerSignatures(chain, settler.senders().first());
+    this.signatures = new PayerSignatures(chain, settler.senders().first(), settler.guard());
   }
 
   protected final EvmChain chain() {
@@ -53,6 +53,10 @@ public abstract class EvmFacilitator implements PaymentScheme, RemoteFacilitator
 
   protected final PayerSignatures signatures() {
     return signatures;
+  }
+
+  protected final GasGuard guard() {
+    return settler.guard();
   }
 
   protected final SenderPool senders() {
@@ -76,12 +80,79 @@ public abstract class EvmFacilitator implements PaymentScheme, RemoteFacilitator
   public final Verdict verify(PaymentPayload payment, PaymentRequirements requirements)
       throws UnreachableException {
     try {
-      return requireValid(payment, requirements);
+      Verdict.Valid valid = requireValid(payment, requirements);
+      requireWorthIt(payment, requirements);
+      return valid;
     } catch (PaymentRefusedException e) {
-      return new Verdict.Invalid(e.why());
+      return new Verdict.Invalid(e.why(), isUsed(payment, requirements, e.why()));
     } catch (RefusedException e) {
       return new Verdict.Invalid(
           new Refusal("unexpected_verify_error", "the chain refused: " + e.getMessage()));
+    }
+  }
+
+  /** What would be settled is worth its gas, and its payer has not cost us any for nothing. */
+  private void requireWorthIt(PaymentPayload payment, PaymentRequirements requirements)
+      throws PaymentRefusedException, UnreachableException, RefusedException {
+    Optional<Movement.Debit> debit;
+    try {
+      debit = movement(payment, requirements).debit();
+    } catch (MalformedPaymentException e) {
+      return; // a voucher, which moves nothing by itself
+    }
+    if (debit.isEmpty()) {
+      return;
+    }
+    Optional<Refusal> why =
+        guard()
+            .notWorthIt(debit.get().token(), debit.get().amount())
+            .or(() -> guard().barred(debit.get().payer()));
+    if (why.isPresent()) {
+      throw new PaymentRefusedException(why.get().code(), why.get().message());
+    }
+  }
+
+  /**
+   * Whether a payment is refused because the chain has seen it already, which is said only of what
+   * its payer has signed.
+   */
+  private boolean isUsed(PaymentPayload payment, PaymentRequirements requirements, Refusal why)
+      throws UnreachableException {
+    try {
+      Movement movement = movement(payment, requirements);
+      return (why.code().equals(movement.codes().used())
+              || why.code().equals(movement.codes().expired()))
+          && movement.isUsed(senders().first());
+    } catch (MalformedPaymentException | RefusedException e) {
+      return false;
+    }
+  }
+
+  @Override
+  public final Verdict promise(PaymentPayload payment, PaymentRequirements requirements)
+      throws UnreachableException {
+    try {
+      Movement movement = movement(payment, requirements);
+      Optional<Refusal> why = settler.promise(movement);
+      return why.<Verdict>map(Verdict.Invalid::new)
+          .orElseGet(
+              () -> new Verdict.Valid(movement.debit().map(d -> d.payer().toString()).orElse("")));
+    } catch (MalformedPaymentException e) {
+      return new Verdict.Invalid(new Refusal("invalid_payload", e.getMessage()));
+    } catch (RefusedException e) {
+      throw new UnreachableException(String.valueOf(e.getMessage()));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new UnreachableException("interrupted");
+    }
+  }
+
+  @Override
+  public final void forgo(PaymentPayload payment, PaymentRequirements requirements) {
+    try {
+      settler.forgo(movement(payment, requirements));
+    } catch (MalformedPaymentException | UnreachableException | RefusedException e) {
+      // It is forgotten when the payment has expired.
     }
   }
 
@@ -157,19 +228,18 @@ public abstract class EvmFacilitator implements PaymentScheme, RemoteFacilitator
     try {
       Movement movement = movement(payment, requirements);
       EvmChain.Block head = chain.latestBlock();
-      boolean used = movement.isUsed(senders().first());
-      if (used) {
-        SignedTransaction any = new SignedTransaction("", new byte[0], BigInteger.ZERO, sinceBlock);
-        var receipt = movement.movedBy(any);
-        if (receipt.isPresent()) {
-          return movement.settled(receipt.get());
-        }
+      if (movement.isUsed(senders().first())) {
+        return switch (movement.use(Optional.empty())) {
+          case Movement.Use.Moved moved -> movement.settled(moved.by());
+          case Movement.Use.Elsewhere elsewhere ->
+              new Settlement.Failed(
+                  new Refusal(movement.codes().used(), "it was used for something else"));
+          case Movement.Use.Unclear unclear -> new Settlement.Unknown(unclear.why());
+        };
       }
       return BigInteger.valueOf(head.timestamp()).compareTo(movement.deadline()) >= 0
           ? new Settlement.Failed(
-              new Refusal(
-                  used ? movement.codes().used() : movement.codes().expired(),
-                  used ? "it was used for something else" : "expired before it was mined"))
+              new Refusal(movement.codes().expired(), "expired before it was mined"))
           : new Settlement.Unknown("the chain has not seen it yet");
     } catch (MalformedPaymentException e) {
       return new Settlement.Failed(new Refusal("invalid_payload", e.getMessage()));

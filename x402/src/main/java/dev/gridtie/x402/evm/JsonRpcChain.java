@@ -62,7 +62,7 @@ public final class JsonRpcChain implements EvmChain {
 
   @Override
   public byte[] call(Question question) throws UnreachableException, RefusedException {
-    return bytes(ask("eth_call", transaction(question), "latest"));
+    return bytes(ask("eth_call", transaction(question), state(question)));
   }
 
   @Override
@@ -76,7 +76,12 @@ public final class JsonRpcChain implements EvmChain {
   }
 
   private static JsonRpc.Call calling(Question question) {
-    return new JsonRpc.Call("eth_call", transaction(question), "latest");
+    return new JsonRpc.Call("eth_call", transaction(question), state(question));
+  }
+
+  /** Of which state a question is asked. */
+  private static String state(Question question) {
+    return question.asSent().filter(EvmChain.AsSent::next).isPresent() ? "pending" : "latest";
   }
 
   @Override
@@ -105,9 +110,8 @@ public final class JsonRpcChain implements EvmChain {
   }
 
   @Override
-  public BigInteger estimateGas(EvmAddress from, EvmAddress to, byte[] data)
-      throws UnreachableException, RefusedException {
-    return quantity(ask("eth_estimateGas", transaction(new Question(from, to, data))));
+  public BigInteger estimateGas(Question question) throws UnreachableException, RefusedException {
+    return quantity(ask("eth_estimateGas", transaction(question), state(question)));
   }
 
   @Override
@@ -169,12 +173,13 @@ public final class JsonRpcChain implements EvmChain {
   }
 
   @Override
-  public List<Log> logs(EvmAddress contract, long fromBlock, List<byte[]> topics)
+  public List<Log> logs(
+      EvmAddress contract, long fromBlock, Optional<Long> toBlock, List<byte[]> topics)
       throws UnreachableException, RefusedException {
     ObjectNode filter = Json.object();
     filter.put("address", contract.lower());
     filter.put("fromBlock", "0x" + Long.toHexString(fromBlock));
-    filter.put("toBlock", "latest");
+    filter.put("toBlock", toBlock.map(b -> "0x" + Long.toHexString(b)).orElse("latest"));
     ArrayNode list = filter.putArray("topics");
     topics.forEach(t -> list.add(Hex.encode(t)));
     return logs(ask("eth_getLogs", filter));
@@ -202,7 +207,19 @@ public final class JsonRpcChain implements EvmChain {
     call.put("from", question.from().lower());
     call.put("to", question.to().lower());
     call.put("data", Hex.encode(question.data()));
+    question
+        .asSent()
+        .ifPresent(
+            terms -> {
+              terms.gas().ifPresent(gas -> call.put("gas", hex(gas)));
+              call.put("maxFeePerGas", hex(terms.maxFee()));
+              call.put("maxPriorityFeePerGas", hex(terms.tip()));
+            });
     return call;
+  }
+
+  private static String hex(BigInteger quantity) {
+    return "0x" + quantity.toString(16);
   }
 
   /**

@@ -38,12 +38,42 @@ public interface Movement {
   /** Whether the payer's one-time right is used up, by whichever transaction. */
   boolean isUsed(EvmAddress asking) throws UnreachableException, RefusedException;
 
+  /** What became of a one-time right that is used up, where it was not our transaction. */
+  sealed interface Use {
+    /** This very money was moved to its payee, by this transaction. */
+    record Moved(EvmChain.Receipt by) implements Use {}
+
+    /** It was cancelled, or used for something else: nothing moved, and nothing will. */
+    record Elsewhere() implements Use {}
+
+    /** The chain's events do not say. */
+    record Unclear(String why) implements Use {}
+  }
+
   /**
-   * Another transaction than the one we sent that moved this very money; empty where there is none,
-   * and so nothing moved and nothing will.
+   * Finds what a right that is used up was used for.
+   *
+   * @param sent what we sent; empty where we have sent nothing
    */
-  Optional<EvmChain.Receipt> movedBy(SignedTransaction sent)
-      throws UnreachableException, RefusedException;
+  Use use(Optional<SignedTransaction> sent) throws UnreachableException, RefusedException;
+
+  /** Whose money it takes; empty where it takes nobody's, as what a receiver wants done. */
+  default Optional<Debit> debit() {
+    return Optional.empty();
+  }
+
+  /**
+   * Money that a movement takes.
+   *
+   * @param right what may be used once for it: two movements with the same take it only once
+   * @param by Permit2, where that must be allowed to move it; empty where nobody needs to be
+   */
+  record Debit(
+      EvmAddress payer,
+      EvmAddress token,
+      BigInteger amount,
+      String right,
+      Optional<EvmAddress> by) {}
 
   Settlement.Settled settled(EvmChain.Receipt receipt);
 

@@ -7,6 +7,7 @@ import dev.gridtie.x402.evm.EvmChain.RefusedException;
 import dev.gridtie.x402.evm.EvmChain.Trial;
 import dev.gridtie.x402.facilitator.PaymentRefusedException;
 import dev.gridtie.x402.facilitator.UnreachableException;
+import java.math.BigInteger;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
@@ -35,8 +36,12 @@ public final class PayerSignatures {
   /** How many of them for one wallet. */
   private static final int CHECKS_PER_WALLET_MAX = 4;
 
+  /** The most gas that a wallet's own check of a signature may use. */
+  private static final BigInteger CHECK_GAS_MAX = BigInteger.valueOf(250_000);
+
   private final EvmChain chain;
   private final EvmAddress asking;
+  private final GasGuard guard;
 
   /** How many checks are under way, by wallet; guarded by this object, as their sum is. */
   private final Map<EvmAddress, Integer> asked = new HashMap<>();
@@ -44,11 +49,40 @@ public final class PayerSignatures {
   private int checks;
 
   /**
-   * @param asking from whom the chain is asked
+   * @param asking from whom the chain is asked: who would send the payment
+   * @param guard is told who is a contract
    */
-  public PayerSignatures(EvmChain chain, EvmAddress asking) {
+  PayerSignatures(EvmChain chain, EvmAddress asking, GasGuard guard) {
     this.chain = chain;
     this.asking = asking;
+    this.guard = guard;
+  }
+
+  /**
+   * A question on the terms on which its transaction would be sent: a contract can tell them from a
+   * free question, and answer otherwise.
+   */
+  public Question asSent(Question question, BigInteger gas)
+      throws UnreachableException, RefusedException {
+    BigInteger tip = chain.priorityFee();
+    BigInteger max = chain.latestBlock().baseFee().shiftLeft(1).add(tip);
+    return new Question(
+        question.from(),
+        question.to(),
+        question.data(),
+        Optional.of(new EvmChain.AsSent(Optional.of(gas), max, tip, true)));
+  }
+
+  /** Tries what a contract wallet's payment would do, on the terms on which it would be sent. */
+  public byte[] tryAsSent(Question question) throws UnreachableException, RefusedException {
+    try {
+      return chain.call(asSent(question, Sender.GAS_MAX));
+    } catch (RefusedException e) {
+      if (Sender.isAboutOurGas(e)) {
+        throw new UnreachableException(asking + " cannot pay for gas: " + e.getMessage());
+      }
+      throw e;
+    }
   }
 
   /**
@@ -60,6 +94,7 @@ public final class PayerSignatures {
   public boolean require(EvmAddress payer, byte[] digest, byte[] signature, String code)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     boolean contract = chain.code(payer).length > 0;
+    guard.noteContract(payer, contract);
     boolean valid =
         contract ? isValidEip1271(payer, digest, signature) : isByKey(payer, digest, signature);
     if (!contract && isUndeployed(signature)) {
@@ -87,6 +122,7 @@ public final class PayerSignatures {
       return Optional.empty();
     }
     Glance glance = chain.glance(payer, payment.question());
+    guard.noteContract(payer, glance.code().length > 0);
     if (glance.code().length == 0) {
       return Optional.of(glance.trial());
     }
@@ -130,17 +166,21 @@ public final class PayerSignatures {
   }
 
   private boolean isValidEip1271(EvmAddress wallet, byte[] digest, byte[] signature)
-      throws UnreachableException {
+      throws UnreachableException, RefusedException {
     byte[] call =
         Abi.concat(
             Abi.selector("isValidSignature(bytes32,bytes)"),
             digest,
             Abi.trailingBytes(1, signature));
+    Question question = asSent(new Question(asking, wallet, call), CHECK_GAS_MAX);
     checking(wallet);
     try {
-      byte[] answer = chain.call(asking, wallet, call);
+      byte[] answer = chain.call(question);
       return answer.length == 32 && Arrays.equals(answer, Arrays.copyOf(EIP1271_MAGIC, 32));
     } catch (RefusedException e) {
+      if (Sender.isAboutOurGas(e)) {
+        throw new UnreachableException(asking + " cannot pay for gas: " + e.getMessage());
+      }
       return false;
     } finally {
       checked(wallet);

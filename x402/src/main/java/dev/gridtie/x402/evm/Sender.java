@@ -2,6 +2,7 @@ package dev.gridtie.x402.evm;
 
 import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
+import dev.gridtie.x402.evm.EvmChain.Question;
 import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import java.math.BigInteger;
@@ -11,6 +12,7 @@ import java.time.InstantSource;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -98,19 +100,26 @@ public final class Sender {
   public SignedTransaction send(
       EvmAddress to, byte[] data, Consumer<SignedTransaction> beforeSending)
       throws UnreachableException, EvmChain.RefusedException, FeeCapException {
-    return send(to, data, GAS_MAX, beforeSending);
+    return send(to, data, GAS_MAX, false, beforeSending);
   }
 
-  /** As above, for what may use more gas. */
+  /**
+   * As above, for what may use more gas.
+   *
+   * @param rehearsed whether the very transaction, with its gas limit and price, is tried once more
+   *     before it is sent: for what runs a stranger's code, which can tell an estimate from it
+   */
   synchronized SignedTransaction send(
-      EvmAddress to, byte[] data, BigInteger gasMax, Consumer<SignedTransaction> beforeSending)
+      EvmAddress to,
+      byte[] data,
+      BigInteger gasMax,
+      boolean rehearsed,
+      Consumer<SignedTransaction> beforeSending)
       throws UnreachableException, EvmChain.RefusedException, FeeCapException {
-    BigInteger gas = chain.estimateGas(address(), to, data);
-    gas = gas.multiply(BigInteger.valueOf(12)).divide(BigInteger.TEN);
-    if (gas.compareTo(gasMax) > 0) {
-      throw new EvmChain.RefusedException("the transaction would use more than " + gasMax + " gas");
-    }
-    SignedTransaction signed = sign(nextNonce(), gas, to, data);
+    Fees fees = fees();
+    BigInteger gas = tried(to, data, gasMax, rehearsed, fees, true);
+    SignedTransaction signed =
+        signed(nextNonce(), gas, to, data, BigInteger.ZERO, fees.tip(), fees.max(), fees.block());
     beforeSending.accept(signed);
     unresolved.put(signed.nonce(), new Waiting(signed, clock.instant()));
     try {
@@ -292,6 +301,63 @@ public final class Sender {
   private SignedTransaction sign(
       BigInteger nonce, BigInteger gas, EvmAddress to, byte[] data, BigInteger wei)
       throws UnreachableException, EvmChain.RefusedException, FeeCapException {
+    Fees fees = fees();
+    return signed(nonce, gas, to, data, wei, fees.tip(), fees.max(), fees.block());
+  }
+
+  /** What is offered for gas now, in wei a unit, and the chain's height. */
+  private record Fees(BigInteger tip, BigInteger max, long block) {}
+
+  /**
+   * Tries a call on the terms on which it would be sent, and says how much gas it is given.
+   *
+   * @param next whether after all that waits to be mined
+   */
+  private BigInteger tried(
+      EvmAddress to, byte[] data, BigInteger gasMax, boolean rehearsed, Fees fees, boolean next)
+      throws UnreachableException, EvmChain.RefusedException {
+    try {
+      BigInteger gas = chain.estimateGas(asked(to, data, Optional.empty(), fees, next));
+      gas = gas.multiply(BigInteger.valueOf(12)).divide(BigInteger.TEN);
+      if (gas.compareTo(gasMax) > 0) {
+        throw new EvmChain.RefusedException(
+            "the transaction would use more than " + gasMax + " gas");
+      }
+      if (rehearsed) {
+        byte[] unused = chain.call(asked(to, data, Optional.of(gas), fees, next));
+      }
+      return gas;
+    } catch (EvmChain.RefusedException e) {
+      if (isAboutOurGas(e)) {
+        throw new UnreachableException(address() + " cannot pay for gas: " + e.getMessage());
+      }
+      throw e;
+    }
+  }
+
+  private Question asked(
+      EvmAddress to, byte[] data, Optional<BigInteger> gas, Fees fees, boolean next) {
+    return new Question(
+        address(), to, data, Optional.of(new EvmChain.AsSent(gas, fees.max(), fees.tip(), next)));
+  }
+
+  /** Whether a call would succeed if nothing but what is mined came before it. */
+  boolean wouldSucceed(EvmAddress to, byte[] data, BigInteger gasMax)
+      throws UnreachableException, FeeCapException {
+    try {
+      return tried(to, data, gasMax, false, fees(), false).signum() >= 0;
+    } catch (EvmChain.RefusedException e) {
+      return false;
+    }
+  }
+
+  /** Whether a refusal is about our key's means; a contract's own words come as a revert. */
+  static boolean isAboutOurGas(EvmChain.RefusedException e) {
+    return says(e, List.of("insufficient funds", "insufficient balance"))
+        && !says(e, List.of("revert"));
+  }
+
+  private Fees fees() throws UnreachableException, EvmChain.RefusedException, FeeCapException {
     EvmChain.Block head = chain.latestBlock();
     BigInteger tip = chain.priorityFee();
     BigInteger max = head.baseFee().shiftLeft(1).add(tip);
@@ -302,7 +368,7 @@ public final class Sender {
               + " wei per gas, and the cap is "
               + feeCapWei);
     }
-    return signed(nonce, gas, to, data, wei, tip, max.min(feeCapWei), head.number());
+    return new Fees(tip, max.min(feeCapWei), head.number());
   }
 
   private SignedTransaction signed(

@@ -24,14 +24,17 @@ public final class Transfers {
       EvmAddress from,
       EvmAddress to,
       BigInteger value) {
-    return receipt.logs().stream()
-        .anyMatch(
-            log ->
-                log.address().equals(token)
-                    && log.topics().size() == 3
-                    && Arrays.equals(log.topics().get(0), EVENT)
-                    && EvmAddress.ofWord(log.topics().get(1)).equals(from)
-                    && EvmAddress.ofWord(log.topics().get(2)).equals(to)
-                    && Abi.uint(log.data()).equals(value));
+    return receipt.logs().stream().anyMatch(log -> is(log, token, from, to, value));
+  }
+
+  /** Whether an event says that exactly this much of a token went from one to the other. */
+  public static boolean is(
+      EvmChain.Log log, EvmAddress token, EvmAddress from, EvmAddress to, BigInteger value) {
+    return log.address().equals(token)
+        && log.topics().size() == 3
+        && Arrays.equals(log.topics().get(0), EVENT)
+        && EvmAddress.ofWord(log.topics().get(1)).equals(from)
+        && EvmAddress.ofWord(log.topics().get(2)).equals(to)
+        && Abi.uint(log.data()).equals(value);
   }
 }

@@ -100,6 +100,20 @@ public final class Facilitator implements PaymentScheme {
   }
 
   @Override
+  public Verdict promise(PaymentPayload payment, PaymentRequirements requirements)
+      throws UnreachableException {
+    Optional<PaymentScheme> scheme = of(payment);
+    return scheme.isPresent()
+        ? scheme.get().promise(payment, requirements)
+        : new Verdict.Invalid(unsupported(payment));
+  }
+
+  @Override
+  public void forgo(PaymentPayload payment, PaymentRequirements requirements) {
+    of(payment).ifPresent(s -> s.forgo(payment, requirements));
+  }
+
+  @Override
   public Settlement settle(
       PaymentPayload payment,
       PaymentRequirements requirements,

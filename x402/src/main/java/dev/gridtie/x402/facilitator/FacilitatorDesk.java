@@ -112,23 +112,25 @@ public final class FacilitatorDesk implements AutoCloseable {
   /** A VerifyResponse (x402 v2 §7.1). */
   public ObjectNode verify(Question question) {
     ObjectNode json = Json.object();
-    try {
-      Verdict verdict = facilitator.verify(question.payment(), question.requirements());
-      switch (verdict) {
-        case Verdict.Valid valid -> {
-          json.put("isValid", true).put("payer", valid.payer());
-          if (!valid.extra().isEmpty()) {
-            json.set("extra", valid.extra());
-          }
+    switch (verdict(question)) {
+      case Verdict.Valid valid -> {
+        json.put("isValid", true).put("payer", valid.payer());
+        if (!valid.extra().isEmpty()) {
+          json.set("extra", valid.extra());
         }
-        case Verdict.Invalid invalid -> invalid(json, invalid.why());
       }
-    } catch (UnreachableException e) {
-      invalid(
-          json,
-          new Refusal("unexpected_verify_error", "the chain is out of reach: " + e.getMessage()));
+      case Verdict.Invalid invalid -> invalid(json, invalid.why());
     }
     return json;
+  }
+
+  private Verdict verdict(Question question) {
+    try {
+      return facilitator.verify(question.payment(), question.requirements());
+    } catch (UnreachableException e) {
+      return new Verdict.Invalid(
+          new Refusal("unexpected_verify_error", "the chain is out of reach: " + e.getMessage()));
+    }
   }
 
   private static void invalid(ObjectNode json, Refusal why) {
@@ -188,7 +190,8 @@ public final class FacilitatorDesk implements AutoCloseable {
           question,
           new Refusal(
               "duplicate_settlement",
-              "this authorisation was brought here before with another payload or other requirements"));
+              "this authorisation was brought here before with another payload or other"
+                  + " requirements"));
     }
     if (line.result().isPresent()) {
       return line.result().get();
@@ -211,13 +214,9 @@ public final class FacilitatorDesk implements AutoCloseable {
             Optional.empty(),
             clock.instant().getEpochSecond());
     // Nothing is written down of what would not move money: anybody can make any number of those.
-    ObjectNode invalid = verify(ceiling(question));
-    if (!invalid.path("isValid").asBoolean(false)) {
-      return refused(
-          question,
-          new Refusal(
-              String.valueOf(Json.text(invalid, "invalidReason")),
-              String.valueOf(Json.text(invalid, "invalidMessage"))));
+    // What somebody else has brought to the chain before is settled by that: settling finds it.
+    if (verdict(ceiling(question)) instanceof Verdict.Invalid invalid && !invalid.used()) {
+      return refused(question, invalid.why());
     }
     write(claimed);
     Settlement settlement =
@@ -226,10 +225,10 @@ public final class FacilitatorDesk implements AutoCloseable {
     Line line = journal.find(key).orElse(claimed);
     String hash = line.sent().map(s -> s.hash()).orElse("");
     ObjectNode result = json(question, settlement, hash);
-    if (settlement instanceof Settlement.Unknown) {
+    if (settlement instanceof Settlement.Unknown && line.sent().isPresent()) {
       return result;
     }
-    if (settlement instanceof Settlement.Failed && line.sent().isEmpty()) {
+    if (!(settlement instanceof Settlement.Settled) && line.sent().isEmpty()) {
       forget(key); // nothing was sent: it may come again
     } else {
       write(line.ended(result));

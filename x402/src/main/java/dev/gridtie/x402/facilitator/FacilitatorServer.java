@@ -6,7 +6,6 @@ import dev.gridtie.base.http.Bounds;
 import dev.gridtie.base.http.Connections;
 import dev.gridtie.x402.facilitator.FacilitatorDesk.Question;
 import dev.gridtie.x402.wire.MalformedPaymentException;
-import dev.gridtie.x402.wire.PaymentPayload;
 import io.vertx.core.MultiMap;
 import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
@@ -29,7 +28,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -51,6 +49,7 @@ public final class FacilitatorServer implements AutoCloseable {
   private final FacilitatorDesk desk;
   private final Facilitator facilitator;
   private final Bazaar bazaar;
+  private final List<String> extensions;
   private final Map<String, List<String>> signers;
   private final Vertx vertx = Vertx.vertx();
   private final HttpServer server;
@@ -68,6 +67,7 @@ public final class FacilitatorServer implements AutoCloseable {
   /**
    * Listens.
    *
+   * @param extensions whose names {@code /supported} says
    * @param signers the keys' addresses, by network
    * @param bounds what clients may take
    * @param port 0 for any
@@ -77,6 +77,7 @@ public final class FacilitatorServer implements AutoCloseable {
       FacilitatorDesk desk,
       Facilitator facilitator,
       Bazaar bazaar,
+      List<String> extensions,
       Map<String, List<String>> signers,
       Bounds bounds,
       String host,
@@ -85,6 +86,7 @@ public final class FacilitatorServer implements AutoCloseable {
     this.desk = desk;
     this.facilitator = facilitator;
     this.bazaar = bazaar;
+    this.extensions = List.copyOf(extensions);
     this.signers = Map.copyOf(signers);
     this.bounds = bounds;
     this.connections = new Connections(bounds, System::nanoTime);
@@ -228,7 +230,8 @@ public final class FacilitatorServer implements AutoCloseable {
       default ->
           error(
               404,
-              "there is nothing here; POST /verify and /settle, GET /supported and /discovery/resources");
+              "there is nothing here; POST /verify and /settle, GET /supported and"
+                  + " /discovery/resources");
     };
   }
 
@@ -273,8 +276,8 @@ public final class FacilitatorServer implements AutoCloseable {
         }
       }
     }
-    ArrayNode extensions = json.putArray("extensions");
-    extensions.add("eip2612GasSponsoring").add("erc20ApprovalGasSponsoring").add("bazaar");
+    ArrayNode known = json.putArray("extensions");
+    extensions.forEach(known::add);
     ObjectNode by = json.putObject("signers");
     new TreeMap<>(signers)
         .forEach(
@@ -329,70 +332,5 @@ public final class FacilitatorServer implements AutoCloseable {
       Thread.currentThread().interrupt();
     }
     threads.shutdownNow();
-  }
-
-  /** What is on offer, as far as those who sell it have said so (extension bazaar). */
-  public static final class Bazaar {
-    /** How many resources are known; the one that was paid longest ago goes first. */
-    private static final int RESOURCES_MAX = 10_000;
-
-    private static final int PAGE_MAX = 100;
-
-    private final java.time.InstantSource clock;
-    private final java.util.LinkedHashMap<String, ObjectNode> byUrl =
-        new java.util.LinkedHashMap<>();
-
-    public Bazaar(java.time.InstantSource clock) {
-      this.clock = clock;
-    }
-
-    /** Notes the resource of a settled payment, where its server wants it to be found. */
-    synchronized void settled(PaymentPayload payment) {
-      JsonNode resource = payment.raw().path("resource");
-      String url = Json.text(resource, "url");
-      JsonNode wanted = payment.raw().path("extensions").path("bazaar");
-      if (url == null || !wanted.isObject() || payment.accepted().isEmpty()) {
-        return;
-      }
-      ObjectNode item = Json.object();
-      item.put("resource", url);
-      item.put("type", "http");
-      item.put("x402Version", payment.version());
-      item.putArray("accepts").add(payment.accepted().get().toJson());
-      item.put("lastUpdated", clock.instant().toString());
-      ObjectNode metadata = item.putObject("metadata");
-      String description = Json.text(resource, "description");
-      if (description != null) {
-        metadata.put("description", description);
-      }
-      metadata.set("bazaar", wanted.path("info"));
-      byUrl.remove(url);
-      byUrl.put(url, item);
-      if (byUrl.size() > RESOURCES_MAX) {
-        var oldest = byUrl.keySet().iterator();
-        oldest.next();
-        oldest.remove();
-      }
-    }
-
-    /** A page (x402 v2, discovery): the latest first. */
-    synchronized ObjectNode page(String type, int limit, int offset) {
-      if (limit < 1 || limit > PAGE_MAX || offset < 0) {
-        throw new IllegalArgumentException("page");
-      }
-      List<ObjectNode> all =
-          byUrl.sequencedValues().reversed().stream()
-              .filter(i -> type.isEmpty() || type.equals(Json.text(i, "type")))
-              .toList();
-      ObjectNode json = Json.object();
-      json.put("x402Version", 2);
-      ArrayNode items = json.putArray("items");
-      all.stream().skip(offset).limit(limit).forEach(items::add);
-      json.putObject("pagination")
-          .put("limit", limit)
-          .put("offset", offset)
-          .put("total", all.size());
-      return json;
-    }
   }
 }

@@ -24,7 +24,17 @@ public interface PaymentScheme {
       }
     }
 
-    record Invalid(Refusal why) implements Verdict {}
+    /**
+     * It would not.
+     *
+     * @param used whether the chain has seen it already: its money may have moved, which {@link
+     *     PaymentScheme#settle} finds out without sending anything
+     */
+    record Invalid(Refusal why, boolean used) implements Verdict {
+      public Invalid(Refusal why) {
+        this(why, false);
+      }
+    }
   }
 
   /** What became of a payment on the chain. */
@@ -70,7 +80,22 @@ public interface PaymentScheme {
       throws UnreachableException;
 
   /**
-   * Brings a verified payment to the chain and waits for its end, for a bounded time.
+   * Sets the money of a verified payment aside that will be settled later, among all that its payer
+   * has promised: until {@link #settle} ends, {@link #forgo} is said of it, or it has expired.
+   *
+   * @throws UnreachableException where the chain could not be asked
+   */
+  default Verdict promise(PaymentPayload payment, PaymentRequirements requirements)
+      throws UnreachableException {
+    return new Verdict.Valid("");
+  }
+
+  /** A payment that was promised will not be settled. */
+  default void forgo(PaymentPayload payment, PaymentRequirements requirements) {}
+
+  /**
+   * Brings a verified payment to the chain and waits for its end, for a bounded time. One that
+   * somebody else has brought there before is settled by that.
    *
    * @param beforeSending writes the signed transaction down durably; called before it is sent, or
    *     not at all

@@ -17,6 +17,7 @@ import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -49,7 +50,8 @@ class FacilitatorServerIT {
         new FacilitatorServer(
             desk,
             facilitator,
-            new FacilitatorServer.Bazaar(InstantSource.system()),
+            new Bazaar(Optional.empty(), InstantSource.system()),
+            List.of(),
             Map.of(),
             bounds,
             "127.0.0.1",
@@ -85,7 +87,11 @@ class FacilitatorServerIT {
   }
 
   private static final String HALF =
-      "POST /settle HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{";
+      "POST /settle HTTP/1.1\r\n"
+          + "Host: x\r\n"
+          + "Content-Type: application/json\r\n"
+          + "Content-Length: 1000\r\n\r\n"
+          + "{";
 
   private static HttpResponse<String> settle(int port) throws Exception {
     try (HttpClient http = HttpClient.newHttpClient()) {

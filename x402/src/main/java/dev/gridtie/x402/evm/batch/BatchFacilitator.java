@@ -293,7 +293,8 @@ public final class BatchFacilitator extends EvmFacilitator {
   private void simulate(Payload.Deposit deposit, Optional<Trial> trial)
       throws PaymentRefusedException, UnreachableException {
     try {
-      byte[] unused = trial.isPresent() ? trial.get().orThrow() : chain().call(depositing(deposit));
+      byte[] unused =
+          trial.isPresent() ? trial.get().orThrow() : signatures().tryAsSent(depositing(deposit));
     } catch (RefusedException e) {
       boolean permit2 = deposit.authorization() instanceof Authorization.Permit2;
       if (permit2 && !isAllowed(deposit)) {
@@ -351,6 +352,13 @@ public final class BatchFacilitator extends EvmFacilitator {
           && Payload.fromJson(payment.payload()) instanceof Payload.Plain voucher) {
         return new Settlement.Settled(
             "", voucher.config().payer().toString(), BigInteger.ZERO, BigInteger.ZERO);
+      }
+      Optional<Refusal> often =
+          BatchDeed.isIn(payment.payload())
+              ? Optional.empty()
+              : guard().tryDeposit(Payload.fromJson(payment.payload()).config().payer());
+      if (often.isPresent()) {
+        return new Settlement.Failed(often.get());
       }
     } catch (MalformedPaymentException e) {
       return new Settlement.Failed(new Refusal(P + "payload_type", e.getMessage()));
@@ -470,7 +478,14 @@ public final class BatchFacilitator extends EvmFacilitator {
    */
   public Settlement settle(BatchDeed deed, long chainId, Consumer<SignedTransaction> beforeSending)
       throws MalformedPaymentException {
-    return settler.settle(movement(deed, chainId), beforeSending);
+    Movement movement = movement(deed, chainId);
+    Optional<Refusal> often =
+        deed instanceof BatchDeed.GiveBack back
+            ? guard().tryRefund(back.config().payer())
+            : Optional.empty();
+    return often
+        .<Settlement>map(Settlement.Failed::new)
+        .orElseGet(() -> settler.settle(movement, beforeSending));
   }
 
   /**

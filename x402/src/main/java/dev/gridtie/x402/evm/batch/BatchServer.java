@@ -25,6 +25,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param withdrawDelay how long a payer waits for its own way out, in seconds
  * @param permit2 whether deposits come by Permit2; else by EIP-3009
  * @param maxTimeoutSeconds how long a deposit made now must stay valid
+ * @param leastDeposit that is brought into a channel at once, atomic units
  */
 public record BatchServer(
     EvmToken token,
@@ -32,8 +33,20 @@ public record BatchServer(
     EvmAddress authorizer,
     long withdrawDelay,
     boolean permit2,
-    long maxTimeoutSeconds)
+    long maxTimeoutSeconds,
+    BigInteger leastDeposit)
     implements EvmCharge {
+
+  /** Without a least deposit but what ten requests come to. */
+  public BatchServer(
+      EvmToken token,
+      EvmAddress payTo,
+      EvmAddress authorizer,
+      long withdrawDelay,
+      boolean permit2,
+      long maxTimeoutSeconds) {
+    this(token, payTo, authorizer, withdrawDelay, permit2, maxTimeoutSeconds, BigInteger.ZERO);
+  }
 
   /** A deposit must suffice for so many requests as dear as the one it comes with. */
   private static final BigInteger DEPOSIT_REQUESTS = BigInteger.TEN;
@@ -55,7 +68,7 @@ public record BatchServer(
     extra.put("version", token.version());
     extra.put("receiverAuthorizer", authorizer.toString());
     extra.put("withdrawDelay", (int) withdrawDelay); // as a reader of JSON has it
-    extra.put("minDeposit", atomicAmount.multiply(DEPOSIT_REQUESTS).toString());
+    extra.put("minDeposit", atomicAmount.multiply(DEPOSIT_REQUESTS).max(leastDeposit).toString());
     if (permit2) {
       extra.put("assetTransferMethod", Permit2Types.METHOD);
     }

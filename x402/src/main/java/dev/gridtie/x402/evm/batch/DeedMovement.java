@@ -46,8 +46,8 @@ record DeedMovement(byte[] data, String code) implements Movement {
   }
 
   @Override
-  public Optional<EvmChain.Receipt> movedBy(SignedTransaction sent) {
-    return Optional.empty();
+  public Use use(Optional<SignedTransaction> sent) {
+    return new Use.Elsewhere();
   }
 
   @Override

@@ -1,5 +1,6 @@
 package dev.gridtie.x402.evm.batch;
 
+import dev.gridtie.base.Hex;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
@@ -86,29 +87,53 @@ record DepositMovement(EvmChain chain, Payload.Deposit deposit, long chainId) im
 
   /** Bound to the channel by its nonce or witness: whoever brought it, the channel has it. */
   @Override
-  public Optional<EvmChain.Receipt> movedBy(SignedTransaction sent)
-      throws UnreachableException, RefusedException {
-    List<EvmChain.Log> into =
-        chain.logs(
-            deposit.config().token(),
-            sent.sinceBlock(),
-            List.of(
-                Transfers.EVENT,
-                Abi.word(
-                    deposit.authorization() instanceof Authorization.Erc3009
-                        ? BatchTypes.ERC3009_COLLECTOR
-                        : deposit.config().payer()),
-                Abi.word(BatchTypes.BATCH)));
-    for (EvmChain.Log log : into) {
+  public Use use(Optional<SignedTransaction> sent) throws UnreachableException, RefusedException {
+    EvmAddress from =
+        deposit.authorization() instanceof Authorization.Erc3009
+            ? BatchTypes.ERC3009_COLLECTOR
+            : deposit.config().payer();
+    List<byte[]> into = List.of(Transfers.EVENT, Abi.word(from), Abi.word(BatchTypes.BATCH));
+    if (sent.isEmpty()) {
+      return new Use.Elsewhere(); // what is in the channel counts, whoever brought it
+    }
+    List<EvmChain.Log> transfers =
+        chain.logs(deposit.config().token(), sent.get().sinceBlock(), into);
+    for (EvmChain.Log log : transfers) {
+      if (!Transfers.is(log, deposit.config().token(), from, BatchTypes.BATCH, deposit.amount())) {
+        continue;
+      }
       Optional<EvmChain.Call> call = chain.transaction(log.transactionHash());
       boolean same = call.isPresent() && Arrays.equals(call.get().data(), data());
       Optional<EvmChain.Receipt> receipt =
           same ? chain.receipt(log.transactionHash()) : Optional.empty();
       if (receipt.isPresent() && receipt.get().succeeded() && moved(receipt.get())) {
-        return receipt;
+        return new Use.Moved(receipt.get());
       }
     }
-    return Optional.empty();
+    return new Use.Elsewhere();
+  }
+
+  @Override
+  public Optional<Debit> debit() {
+    ChannelConfig config = deposit.config();
+    String right =
+        switch (deposit.authorization()) {
+          case Authorization.Erc3009 a ->
+              "eip3009 "
+                  + config.token().lower()
+                  + " "
+                  + Hex.encode(Authorization.Erc3009.nonce(config.id(chainId), a.salt()));
+          case Authorization.Permit2 a -> "permit2 " + a.nonce();
+        };
+    return Optional.of(
+        new Debit(
+            config.payer(),
+            config.token(),
+            deposit.amount(),
+            right,
+            deposit.authorization() instanceof Authorization.Permit2
+                ? Optional.of(Permit2Types.PERMIT2)
+                : Optional.empty()));
   }
 
   @Override

@@ -1,5 +1,6 @@
 package dev.gridtie.x402.evm.exact;
 
+import dev.gridtie.base.Hex;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.Eip712;
 import dev.gridtie.x402.evm.EvmAddress;
@@ -11,6 +12,7 @@ import dev.gridtie.x402.evm.EvmFacilitator;
 import dev.gridtie.x402.evm.EvmFields;
 import dev.gridtie.x402.evm.Movement;
 import dev.gridtie.x402.evm.Settler;
+import dev.gridtie.x402.evm.Sightings;
 import dev.gridtie.x402.evm.Transfers;
 import dev.gridtie.x402.evm.exact.ExactTypes.Authorization;
 import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
@@ -36,6 +38,8 @@ public final class ExactFacilitator extends EvmFacilitator {
   private static final String TRANSFER_BYTES =
       "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)";
   private static final byte[] USED_EVENT = Transfers.event("AuthorizationUsed(address,bytes32)");
+  private static final byte[] CANCELED_EVENT =
+      Transfers.event("AuthorizationCanceled(address,bytes32)");
   private static final Movement.Codes CODES =
       new Movement.Codes(
           "invalid_exact_evm_transaction_failed",
@@ -68,12 +72,12 @@ public final class ExactFacilitator extends EvmFacilitator {
                         EvmAddress.of(requirements.asset()),
                         transferCall(payload, false)));
     requirePayee("invalid_exact_evm_recipient_mismatch", authorization.to(), requirements);
+    requireAmount("invalid_exact_evm_authorization_value", authorization.value(), requirements);
     requireWindow(
         authorization.validAfter(),
         authorization.validBefore(),
         "invalid_exact_evm_payload_authorization_valid_after",
         "invalid_exact_evm_payload_authorization_valid_before");
-    requireAmount("invalid_exact_evm_authorization_value", authorization.value(), requirements);
     EvmAddress token = requireToken(requirements);
     simulate(payload, token, requirements, domain, trial);
     return new Verdict.Valid(authorization.from().toString());
@@ -106,7 +110,8 @@ public final class ExactFacilitator extends EvmFacilitator {
       byte[] unused =
           trial.isPresent()
               ? trial.get().orThrow()
-              : chain().call(senders().first(), token, transferCall(payload, true));
+              : signatures()
+                  .tryAsSent(new Question(senders().first(), token, transferCall(payload, true)));
     } catch (RefusedException e) {
       throw diagnose(payload.authorization(), token, requirements, domain, e);
     }
@@ -207,21 +212,57 @@ public final class ExactFacilitator extends EvmFacilitator {
      * it, nothing moved and nothing will.
      */
     @Override
-    public Optional<EvmChain.Receipt> movedBy(SignedTransaction sent)
-        throws UnreachableException, RefusedException {
-      List<EvmChain.Log> used =
-          chain()
-              .logs(
-                  token,
-                  sent.sinceBlock(),
-                  List.of(USED_EVENT, Abi.word(authorization.from()), authorization.nonce()));
-      for (EvmChain.Log log : used) {
+    public Use use(Optional<SignedTransaction> sent) throws UnreachableException, RefusedException {
+      List<byte[]> right = List.of(Abi.word(authorization.from()), authorization.nonce());
+      Sightings used = Sightings.of(chain(), token, topics(USED_EVENT, right), true);
+      for (EvmChain.Log log : used.logs()) {
         Optional<EvmChain.Receipt> receipt = chain().receipt(log.transactionHash());
-        if (receipt.isPresent() && receipt.get().succeeded() && moved(receipt.get())) {
-          return receipt;
+        if (receipt.isPresent() && receipt.get().succeeded()) {
+          return movedByRight(receipt.get()) ? new Use.Moved(receipt.get()) : new Use.Elsewhere();
         }
       }
-      return Optional.empty();
+      return Sightings.of(chain(), token, topics(CANCELED_EVENT, right), true).logs().isEmpty()
+          ? new Use.Unclear("the authorisation is used up, and no event says by which transaction")
+          : new Use.Elsewhere();
+    }
+
+    private static List<byte[]> topics(byte[] event, List<byte[]> right) {
+      return List.of(event, right.get(0), right.get(1));
+    }
+
+    /**
+     * Whether it was this right that moved the money. One transaction may use several of a payer's:
+     * the event of each is followed by the transfer that it allows, and by no other's.
+     */
+    private boolean movedByRight(EvmChain.Receipt receipt) {
+      List<EvmChain.Log> own =
+          receipt.logs().stream().filter(l -> l.address().equals(token)).toList();
+      for (int i = 0; i + 1 < own.size(); i++) {
+        List<byte[]> topics = own.get(i).topics();
+        if (topics.size() == 3
+            && Arrays.equals(topics.get(0), USED_EVENT)
+            && EvmAddress.ofWord(topics.get(1)).equals(authorization.from())
+            && Arrays.equals(topics.get(2), authorization.nonce())) {
+          return Transfers.is(
+              own.get(i + 1),
+              token,
+              authorization.from(),
+              authorization.to(),
+              authorization.value());
+        }
+      }
+      return false;
+    }
+
+    @Override
+    public Optional<Debit> debit() {
+      return Optional.of(
+          new Debit(
+              authorization.from(),
+              token,
+              authorization.value(),
+              "eip3009 " + token.lower() + " " + Hex.encode(authorization.nonce()),
+              Optional.empty()));
     }
 
     @Override

@@ -26,13 +26,19 @@ import tools.jackson.databind.node.ObjectNode;
  *
  * @param raw the payer's transaction, as it is sent
  * @param nonce of the payer's account
- * @param costWei the most that its gas can cost
+ * @param call what it asks of the coin
+ * @param gas its limit
+ * @param maxFee the most wei for a unit of gas
  */
-public record ApprovalSponsoring(byte[] raw, String hash, BigInteger nonce, BigInteger costWei) {
+public record ApprovalSponsoring(
+    byte[] raw, String hash, BigInteger nonce, byte[] call, BigInteger gas, BigInteger maxFee) {
   public static final String KEY = "erc20ApprovalGasSponsoring";
 
   /** The most gas that an approval may use. */
   private static final BigInteger GAS_MAX = BigInteger.valueOf(100_000);
+
+  /** A transaction may ask for so many times the gas and the fee that an approval needs now. */
+  private static final BigInteger GENEROUS = BigInteger.TWO;
 
   private static final byte[] APPROVE = Abi.selector("approve(address,uint256)");
 
@@ -43,7 +49,8 @@ public record ApprovalSponsoring(byte[] raw, String hash, BigInteger nonce, BigI
         .putObject("info")
         .put(
             "description",
-            "A transaction that approves Permit2, signed by you, is brought to the chain and its gas paid.")
+            "A transaction that approves Permit2, signed by you, is brought to the chain and its"
+                + " gas paid.")
         .put("version", "1");
     ObjectNode schema = extension.putObject("schema").put("type", "object");
     var required = schema.putArray("required");
@@ -144,7 +151,38 @@ public record ApprovalSponsoring(byte[] raw, String hash, BigInteger nonce, BigI
               + " wei for each");
     }
     return new ApprovalSponsoring(
-        raw, Hex.encode(Hashes.keccak256(raw)), transaction.getNonce(), gas.multiply(fee));
+        raw, Hex.encode(Hashes.keccak256(raw)), transaction.getNonce(), data, gas, fee);
+  }
+
+  /** The most that its gas can cost, which its sender must hold before it is taken. */
+  public BigInteger costWei() {
+    return gas.multiply(maxFee);
+  }
+
+  /**
+   * Requires that it asks for no more than an approval needs now: what is given for it beyond that
+   * its payer would keep.
+   *
+   * @param gasNeeded by this very call
+   * @param fee what gets a transaction mined now, in wei a unit
+   */
+  void requireModest(BigInteger gasNeeded, BigInteger fee) throws PaymentRefusedException {
+    if (gas.compareTo(gasNeeded.multiply(GENEROUS)) > 0
+        || maxFee.compareTo(fee.multiply(GENEROUS)) > 0) {
+      throw new PaymentRefusedException(
+          "erc20_approval_broadcast_failed",
+          "signedTransaction asks for "
+              + gas
+              + " gas at "
+              + maxFee
+              + " wei, and an approval needs "
+              + gasNeeded
+              + " at "
+              + fee
+              + " now: sign it again for at most "
+              + GENEROUS
+              + " times that, or pay its gas yourself");
+    }
   }
 
   private static void requireApproval(byte[] data) throws PaymentRefusedException {

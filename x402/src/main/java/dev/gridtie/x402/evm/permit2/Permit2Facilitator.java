@@ -18,9 +18,9 @@ import java.util.Optional;
 
 /** Verifies and settles scheme exact by Permit2. */
 public final class Permit2Facilitator extends Permit2Guards {
-  private static final String SETTLE =
+  static final String SETTLE =
       "settle(((address,uint256),uint256,uint256),address,(address,uint256),bytes)";
-  private static final String SETTLE_WITH_PERMIT =
+  static final String SETTLE_WITH_PERMIT =
       "settleWithPermit((uint256,uint256,bytes32,bytes32,uint8),((address,uint256),uint256,uint256),address,(address,uint256),bytes)";
   private static final Movement.Codes CODES =
       new Movement.Codes(
@@ -71,6 +71,7 @@ public final class Permit2Facilitator extends Permit2Guards {
         payload.authorization(),
         amount,
         settleCall(payment, payload, amount),
+        isAllowedAlong(payment),
         Optional.empty(),
         CODES);
   }

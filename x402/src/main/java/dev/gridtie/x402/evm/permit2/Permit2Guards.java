@@ -29,7 +29,7 @@ public abstract class Permit2Guards extends EvmFacilitator {
 
   protected Permit2Guards(EvmChain chain, Settler settler, InstantSource clock) {
     super(chain, settler, clock);
-    this.sponsor = new Sponsor(chain, senders(), clock);
+    this.sponsor = new Sponsor(chain, senders(), guard());
   }
 
   /** The call of the proxy that settles this much of a permit. */
@@ -58,11 +58,6 @@ public abstract class Permit2Guards extends EvmFacilitator {
       PaymentPayload payment, Payload payload, PaymentRequirements requirements)
       throws PaymentRefusedException, UnreachableException, RefusedException {
     Authorization authorization = payload.authorization();
-    requireWindow(
-        authorization.witness().validAfter(),
-        authorization.deadline(),
-        "permit2_not_yet_valid",
-        "permit2_deadline_expired");
     requireAmount("permit2_amount_mismatch", authorization.amount(), requirements);
     if (!authorization.token().lower().equalsIgnoreCase(requirements.asset())) {
       throw new PaymentRefusedException(
@@ -78,6 +73,11 @@ public abstract class Permit2Guards extends EvmFacilitator {
                 payload.signature(),
                 "invalid_permit2_signature",
                 () -> settling(payment, payload));
+    requireWindow(
+        authorization.witness().validAfter(),
+        authorization.deadline(),
+        "permit2_not_yet_valid",
+        "permit2_deadline_expired");
     if (!approvesWithIt(payment, authorization, token, requirements)) {
       simulate(payment, payload, token, trial);
     }
@@ -95,6 +95,13 @@ public abstract class Permit2Guards extends EvmFacilitator {
       throws PaymentRefusedException, UnreachableException, RefusedException {
     EvmAddress payer = authorization.from();
     Optional<ApprovalSponsoring> approval = approval(payment, authorization, requirements);
+    if (approval.isPresent() && !guard().isSponsoring()) {
+      throw new PaymentRefusedException(
+          "erc20_approval_not_sponsored",
+          "no gas is given for approvals here: approve Permit2 yourself, and leave "
+              + ApprovalSponsoring.KEY
+              + " out");
+    }
     if (approval.isEmpty()
         || allowance(token, payer).compareTo(authorization.amount()) >= 0
         || isUsed(authorization)
@@ -106,12 +113,15 @@ public abstract class Permit2Guards extends EvmFacilitator {
           "erc20_approval_tx_failed",
           "signedTransaction's nonce is not the payer's next; sign it again");
     }
-    if (chain().balance(payer).compareTo(approval.get().costWei()) < 0 && !sponsor.mayGive(payer)) {
-      throw new PaymentRefusedException(
-          "erc20_approval_broadcast_failed",
-          "this payer was given gas for an approval today already");
-    }
+    BigInteger unused = sponsor.lacking(payer, token, approval.get(), giftMax(authorization));
     return true;
+  }
+
+  /** The most gas that may be given for a payment: of a ceiling only little may be used. */
+  private BigInteger giftMax(Authorization authorization) {
+    return authorization.witness().facilitator().isPresent()
+        ? guard().giftMaxOfCeiling(authorization.token(), authorization.amount())
+        : guard().giftMax(authorization.token(), authorization.amount());
   }
 
   private Optional<ApprovalSponsoring> approval(
@@ -140,10 +150,12 @@ public abstract class Permit2Guards extends EvmFacilitator {
       Authorization authorization = Payload.fromJson(payment.payload(), upto).authorization();
       Optional<ApprovalSponsoring> approval = approval(payment, authorization, requirements);
       if (approval.isPresent()
+          && guard().isSponsoring()
           && allowance(authorization.token(), authorization.from())
                   .compareTo(authorization.amount())
               < 0) {
-        sponsor.approve(authorization.from(), approval.get());
+        sponsor.approve(
+            authorization.from(), authorization.token(), approval.get(), giftMax(authorization));
       }
     } catch (PaymentRefusedException e) {
       return new Settlement.Failed(e.why());
@@ -160,6 +172,12 @@ public abstract class Permit2Guards extends EvmFacilitator {
       return new Settlement.Failed(new Refusal("unexpected_settle_error", "interrupted"));
     }
     return super.settle(payment, requirements, beforeSending);
+  }
+
+  /** Whether an allowance to Permit2 comes along with a payment. */
+  protected static boolean isAllowedAlong(PaymentPayload payment) {
+    return payment.extension(GasSponsoring.KEY).has("signature")
+        || payment.extension(ApprovalSponsoring.KEY).has("signedTransaction");
   }
 
   private static byte[] digest(Authorization authorization, PaymentRequirements requirements)
@@ -190,7 +208,9 @@ public abstract class Permit2Guards extends EvmFacilitator {
       throws PaymentRefusedException, UnreachableException {
     try {
       byte[] unused =
-          trial.isPresent() ? trial.get().orThrow() : chain().call(settling(payment, payload));
+          trial.isPresent()
+              ? trial.get().orThrow()
+              : signatures().tryAsSent(settling(payment, payload));
     } catch (RefusedException e) {
       throw diagnose(payload.authorization(), token, e);
     }
@@ -244,7 +264,8 @@ public abstract class Permit2Guards extends EvmFacilitator {
             authorization,
             authorization.amount(),
             new byte[0],
-            java.util.Optional.empty(),
+            false,
+            Optional.empty(),
             new dev.gridtie.x402.evm.Movement.Codes("", "", "", ""))
         .isUsed(senders().first());
   }

@@ -3,28 +3,21 @@ package dev.gridtie.x402.evm.permit2;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmChain.RefusedException;
+import dev.gridtie.x402.evm.GasGuard;
 import dev.gridtie.x402.evm.Sender;
 import dev.gridtie.x402.evm.SenderPool;
+import dev.gridtie.x402.facilitator.PaymentRefusedException;
 import dev.gridtie.x402.facilitator.SignedTransaction;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import java.math.BigInteger;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.InstantSource;
-import java.util.LinkedHashMap;
-import java.util.Map;
 
 /**
  * Brings payers' approvals of Permit2 to the chain, and gives them the gas that they lack for it:
- * each payer once a day at most, for what is given can be spent elsewhere. State: who was given
- * something, guarded by its own monitor.
+ * what an approval needs now, within what {@link GasGuard} allows for the payment, the payer, the
+ * day and in all, for what is given can be spent elsewhere.
  */
 final class Sponsor {
-  private static final Duration AGAIN_AFTER = Duration.ofDays(1);
-
-  /** How many payers are remembered; while so many were given something, no more are. */
-  private static final int PAYERS_MAX = 10_000;
-
   /** How long a transaction is waited for. */
   private static final Duration PATIENCE = Duration.ofSeconds(20);
 
@@ -32,43 +25,61 @@ final class Sponsor {
 
   private final EvmChain chain;
   private final SenderPool senders;
-  private final InstantSource clock;
-  private final Map<EvmAddress, Instant> given = new LinkedHashMap<>();
+  private final GasGuard guard;
 
-  Sponsor(EvmChain chain, SenderPool senders, InstantSource clock) {
+  Sponsor(EvmChain chain, SenderPool senders, GasGuard guard) {
     this.chain = chain;
     this.senders = senders;
-    this.clock = clock;
+    this.guard = guard;
   }
 
-  /** Whether a payer could be given gas now. */
-  synchronized boolean mayGive(EvmAddress payer) {
-    Instant yesterday = clock.instant().minus(AGAIN_AFTER);
-    given.values().removeIf(at -> at.isBefore(yesterday));
-    return !given.containsKey(payer) && given.size() < PAYERS_MAX;
-  }
-
-  private synchronized boolean take(EvmAddress payer) {
-    boolean may = mayGive(payer);
-    if (may) {
-      given.put(payer, clock.instant());
+  /**
+   * The gas that a payer lacks for its approval, in wei.
+   *
+   * @param most that may be given for its payment
+   * @throws PaymentRefusedException where it cannot be given now
+   */
+  BigInteger lacking(
+      EvmAddress payer, EvmAddress token, ApprovalSponsoring approval, BigInteger most)
+      throws PaymentRefusedException, UnreachableException, RefusedException {
+    BigInteger lacks = approval.costWei().subtract(chain.balance(payer));
+    if (lacks.signum() <= 0) {
+      return BigInteger.ZERO; // it pays for itself
     }
-    return may;
+    BigInteger needed = chain.estimateGas(new EvmChain.Question(payer, token, approval.call()));
+    approval.requireModest(needed, chain.latestBlock().baseFee().add(chain.priorityFee()));
+    if (lacks.compareTo(most) > 0) {
+      throw new PaymentRefusedException(
+          "erc20_approval_broadcast_failed",
+          "the approval lacks "
+              + lacks
+              + " wei of gas, and at most "
+              + most
+              + " is given for a payment like this; approve Permit2 yourself, or pay more at once");
+    }
+    if (!guard.mayGive(payer, lacks)) {
+      throw new PaymentRefusedException(
+          "erc20_approval_broadcast_failed",
+          "no gas is given to this payer now: each is given some once a day, while the day's sum"
+              + " lasts; approve Permit2 yourself");
+    }
+    return lacks;
   }
 
   /**
    * Has the approval mined.
    *
+   * @param most that may be given for its payment
    * @throws RefusedException where it cannot be: nothing of the payment has moved
    */
-  void approve(EvmAddress payer, ApprovalSponsoring approval)
-      throws UnreachableException, RefusedException, InterruptedException {
-    BigInteger has = chain.balance(payer);
-    if (has.compareTo(approval.costWei()) < 0) {
-      if (!take(payer)) {
-        throw new RefusedException("this payer was given gas for an approval today already");
+  void approve(EvmAddress payer, EvmAddress token, ApprovalSponsoring approval, BigInteger most)
+      throws PaymentRefusedException, UnreachableException, RefusedException, InterruptedException {
+    BigInteger lacks = lacking(payer, token, approval, most);
+    if (lacks.signum() > 0) {
+      if (!guard.tryGive(payer, lacks)) {
+        throw new RefusedException("no gas is given to this payer now");
       }
-      give(payer, approval.costWei().subtract(has));
+      give(payer, lacks);
     }
     try {
       chain.sendRaw(approval.raw());

@@ -92,6 +92,7 @@ public final class UptoFacilitator extends Permit2Guards {
         payload.authorization(),
         amount,
         settleCall(payment, payload, amount),
+        isAllowedAlong(payment),
         payload.authorization().witness().facilitator(),
         CODES);
   }

@@ -2,8 +2,10 @@ package dev.gridtie.x402.evm.exact;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.gridtie.base.Hashes;
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.testkit.FaultyProxy;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.Eip712;
@@ -11,12 +13,16 @@ import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmChain;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.EvmToken;
+import dev.gridtie.x402.evm.GasGuard;
 import dev.gridtie.x402.evm.JsonRpcChain;
 import dev.gridtie.x402.evm.SenderPool;
 import dev.gridtie.x402.evm.Settler;
 import dev.gridtie.x402.evm.exact.ExactTypes.Authorization;
 import dev.gridtie.x402.evm.exact.ExactTypes.Payload;
 import dev.gridtie.x402.evm.local.LocalChain;
+import dev.gridtie.x402.facilitator.FileGasMemory;
+import dev.gridtie.x402.facilitator.GasMemory;
+import dev.gridtie.x402.facilitator.GasWatcher;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
 import dev.gridtie.x402.facilitator.SignedTransaction;
@@ -28,16 +34,19 @@ import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.time.Instant;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -111,46 +120,266 @@ class ExactFacilitatorIT {
         on, new Settler(on, senders, Duration.ofSeconds(2)), InstantSource.system());
   }
 
-  /** Two facilitators send the same payment: one moves the money, and both pay for gas. */
-  @Test
-  void whatATransactionCostsThatComesSecondIsTold() throws Exception {
-    EvmKey other = EvmKey.random(random);
-    chain.giveGas(other.address());
+  /** A facilitator that is told what failed, and that remembers whom it has barred. */
+  private ExactFacilitator remembering(
+      EvmKey gas, GasMemory memory, Map<String, BigInteger> failed, InstantSource clock) {
     JsonRpcChain rpc = new JsonRpcChain(chain.url(), Duration.ofMillis(1500));
-    Map<String, BigInteger> failed = new ConcurrentHashMap<>();
-    List<Callable<Settlement>> both = new ArrayList<>();
-    PaymentPayload payment = pay();
-    BigInteger before = rpc.balance(gasKey.address()).add(rpc.balance(other.address()));
-    for (EvmKey key : List.of(gasKey, other)) {
-      SenderPool senders =
-          SenderPool.of(rpc, LocalChain.CHAIN_ID, List.of(key), FEE_CAP, InstantSource.system());
-      Settler settler = new Settler(rpc, senders, Duration.ofSeconds(5), failed::put);
-      ExactFacilitator one = new ExactFacilitator(rpc, settler, InstantSource.system());
-      both.add(() -> one.settle(payment, requirements, t -> {}));
-    }
+    SenderPool senders =
+        SenderPool.of(rpc, LocalChain.CHAIN_ID, List.of(gas), FEE_CAP, InstantSource.system());
+    GasGuard guard = new GasGuard(GasGuard.Terms.open(LocalChain.NETWORK), memory, clock);
+    return new ExactFacilitator(
+        rpc, new Settler(rpc, senders, Duration.ofSeconds(5), failed::put, guard, clock), clock);
+  }
+
+  /** Settles a payment, and empties its wallet by a transaction that is mined before it. */
+  private Settlement settleAndEmpty(ExactFacilitator one, PaymentPayload payment) throws Exception {
     Object unused = chain.raw().ask("evm_setAutomine", false);
-    List<Settlement> ended = new ArrayList<>();
-    try (var threads = Executors.newFixedThreadPool(2)) {
-      List<Future<Settlement>> running = new ArrayList<>();
-      for (Callable<Settlement> one : both) {
-        running.add(threads.submit(one));
+    try (var thread = Executors.newSingleThreadExecutor()) {
+      BigInteger waiting = chain.rpc().pendingNonce(gasKey.address()).add(BigInteger.ONE);
+      Future<Settlement> running = thread.submit(() -> one.settle(payment, requirements, t -> {}));
+      while (chain.rpc().pendingNonce(gasKey.address()).compareTo(waiting) < 0
+          && !running.isDone()) {
+        Thread.sleep(10);
       }
-      Thread.sleep(1000);
+      unused =
+          chain
+              .raw()
+              .ask(
+                  "anvil_setStorageAt",
+                  LocalChain.USDC.lower(),
+                  Hex.encode(
+                      Hashes.keccak256(
+                          Abi.word(buyer.address()), Abi.word(BigInteger.ONE))), // balanceOf
+                  "0x" + "00".repeat(32));
       unused = chain.raw().ask("evm_mine");
-      for (Future<Settlement> one : running) {
-        ended.add(one.get());
-      }
+      return running.get();
     } finally {
       unused = chain.raw().ask("evm_setAutomine", true);
     }
-    assertThat(ended).allMatch(Settlement.Settled.class::isInstance);
-    BigInteger cost = failed.values().stream().reduce(BigInteger.ZERO, BigInteger::add);
-    for (Settlement one : ended) {
-      cost = cost.add(((Settlement.Settled) one).feeWei());
-    }
+  }
+
+  @Test
+  void whoHasCostUsATransactionIsToldAndBarredForLongerEachTimeAcrossRestarts() throws Exception {
+    Map<String, BigInteger> failed = new ConcurrentHashMap<>();
+    AtomicReference<Instant> now = new AtomicReference<>(Instant.now());
+    Path file = directory.resolve("gas-" + buyer.address() + ".json");
+    BigInteger before = chain.rpc().balance(gasKey.address());
+    ExactFacilitator one = remembering(gasKey, new FileGasMemory(file), failed, now::get);
+    facilitator = one;
+    assertThat(refusal(pay())).isEqualTo("valid");
+    assertThat(settleAndEmpty(one, pay())).isInstanceOf(Settlement.Failed.class);
     assertThat(failed).hasSize(1);
-    BigInteger after = rpc.balance(gasKey.address()).add(rpc.balance(other.address()));
-    assertThat(before.subtract(after)).isEqualTo(cost);
+    assertThat(before.subtract(chain.rpc().balance(gasKey.address())))
+        .isEqualTo(failed.values().iterator().next());
+    chain.mint(buyer.address(), BigInteger.valueOf(1_000_000));
+    assertThat(refusal(pay())).isEqualTo("payer_barred");
+    facilitator = remembering(gasKey, new FileGasMemory(file), failed, now::get);
+    assertThat(refusal(pay())).as("after a restart").isEqualTo("payer_barred");
+    now.set(now.get().plus(Duration.ofMinutes(11)));
+    PaymentPayload later = payment(new ExactClient(buyer, now::get, random).sign(2, requirements));
+    assertThat(refusal(later)).isEqualTo("valid");
+    assertThat(settleAndEmpty(facilitator, pay())).isInstanceOf(Settlement.Failed.class);
+    chain.mint(buyer.address(), BigInteger.valueOf(1_000_000));
+    now.set(now.get().plus(Duration.ofMinutes(11)));
+    later = payment(new ExactClient(buyer, now::get, random).sign(2, requirements));
+    assertThat(refusal(later)).as("the second time is longer").isEqualTo("payer_barred");
+  }
+
+  /** Code that answers EIP-1271 with yes where gas is free, and reverts where it is not. */
+  private static final String YES_IF_GAS_IS_FREE =
+      "0x3a15600957600080fd5b7f1626ba7e" + ZEROS_28 + "60005260206000f3";
+
+  @Test
+  void aWalletThatIsValidOnlyWhereGasIsFreeCostsNothing() throws Exception {
+    chain.raw().ask("anvil_setCode", buyer.address().lower(), YES_IF_GAS_IS_FREE);
+    PaymentPayload payment = pay();
+    BigInteger before = chain.rpc().balance(gasKey.address());
+    assertThat(refusal(payment)).isEqualTo("invalid_exact_evm_signature");
+    assertThat(facilitator.settle(payment, requirements, t -> {}))
+        .isInstanceOf(Settlement.Failed.class);
+    assertThat(chain.rpc().balance(gasKey.address())).isEqualTo(before);
+  }
+
+  @Test
+  void twentyPaymentsAtOnceFromAWalletThatHoldsOneSettleOneAndCostNothingElse() throws Exception {
+    buyer = EvmKey.random(random);
+    chain.mint(buyer.address(), PRICE);
+    List<EvmKey> keys = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      keys.add(EvmKey.random(random));
+      chain.giveGas(keys.get(i).address());
+    }
+    Map<String, BigInteger> failed = new ConcurrentHashMap<>();
+    JsonRpcChain rpc = new JsonRpcChain(proxy.url(), Duration.ofSeconds(5));
+    SenderPool senders =
+        SenderPool.of(rpc, LocalChain.CHAIN_ID, keys, FEE_CAP, InstantSource.system());
+    ExactFacilitator one =
+        new ExactFacilitator(
+            rpc,
+            new Settler(rpc, senders, Duration.ofSeconds(5), failed::put),
+            InstantSource.system());
+    List<Callable<Settlement>> all = new ArrayList<>();
+    for (int i = 0; i < 20; i++) {
+      PaymentPayload payment = pay();
+      all.add(() -> one.settle(payment, requirements, t -> {}));
+    }
+    BigInteger before = chain.usdc(PAYEE);
+    List<Settlement> ended = new ArrayList<>();
+    try (var threads = Executors.newVirtualThreadPerTaskExecutor()) {
+      for (Future<Settlement> each : threads.invokeAll(all)) {
+        ended.add(each.get());
+      }
+    }
+    assertThat(ended).filteredOn(Settlement.Settled.class::isInstance).hasSize(1);
+    assertThat(ended).filteredOn(Settlement.Failed.class::isInstance).hasSize(19);
+    assertThat(chain.usdc(PAYEE).subtract(before)).isEqualTo(PRICE);
+    assertThat(failed).isEmpty();
+  }
+
+  /** Brings calls of the coin to the chain in somebody's transaction. */
+  private void byAnother(byte[]... calls) throws Exception {
+    EvmAddress another = EvmKey.random(random).address();
+    if (calls.length == 1) {
+      chain.as(another, LocalChain.USDC, calls[0]);
+      return;
+    }
+    // Multicall3: aggregate3((address,bool,bytes)[])
+    byte[][] encoded = new byte[calls.length][];
+    byte[] heads = new byte[0];
+    int offset = calls.length * 32;
+    for (int i = 0; i < calls.length; i++) {
+      encoded[i] =
+          Abi.concat(
+              Abi.word(LocalChain.USDC), Abi.word(BigInteger.ZERO), Abi.trailingBytes(2, calls[i]));
+      heads = Abi.concat(heads, Abi.word(BigInteger.valueOf(offset)));
+      offset += encoded[i].length;
+    }
+    chain.as(
+        another,
+        EvmAddress.of("0xcA11bde05977b3631167028862bE2a173976CA11"),
+        Abi.concat(
+            Abi.selector("aggregate3((address,bool,bytes)[])"),
+            Abi.word(BigInteger.valueOf(32)),
+            Abi.word(BigInteger.valueOf(calls.length)),
+            heads,
+            Abi.concat(encoded)));
+  }
+
+  private byte[] transfer(Authorization a) throws Exception {
+    byte[] signature =
+        buyer.sign(Eip712.digest(ExactTypes.domainSeparator(requirements), a.structHash()));
+    return Abi.concat(
+        Abi.selector(
+            "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"),
+        a.words(),
+        Abi.word(BigInteger.valueOf(signature[64])),
+        Arrays.copyOf(signature, 64));
+  }
+
+  @Test
+  void whatAnotherHasBroughtToTheChainBeforeIsSettledByThat() throws Exception {
+    Authorization a = authorization(10_000, PAYEE, -60, 60);
+    PaymentPayload payment = signed(a, buyer);
+    BigInteger before = chain.usdc(PAYEE);
+    byAnother(transfer(a));
+    assertThat(chain.usdc(PAYEE).subtract(before)).isEqualTo(PRICE);
+    assertThat(facilitator.verify(payment, requirements))
+        .isInstanceOfSatisfying(Verdict.Invalid.class, i -> assertThat(i.used()).isTrue());
+    List<SignedTransaction> noted = new ArrayList<>();
+    assertThat(facilitator.settle(payment, requirements, noted::add))
+        .isInstanceOfSatisfying(
+            Settlement.Settled.class,
+            s -> {
+              assertThat(s.amount()).isEqualTo(PRICE);
+              assertThat(s.feeWei()).as("it cost us nothing").isZero();
+            });
+    assertThat(noted).isEmpty();
+    assertThat(chain.usdc(PAYEE).subtract(before)).isEqualTo(PRICE);
+  }
+
+  @Test
+  void oneTransferCountsForTheRightThatMovedItAndForNoOtherInItsTransaction() throws Exception {
+    EvmAddress self = EvmKey.random(random).address();
+    Authorization good = authorization(10_000, PAYEE, -60, 60);
+    Authorization elsewhere = authorization(10_000, self, -60, 60);
+    Authorization twin =
+        new Authorization(
+            buyer.address(),
+            PAYEE,
+            PRICE,
+            elsewhere.validAfter(),
+            elsewhere.validBefore(),
+            elsewhere.nonce());
+    byAnother(transfer(elsewhere), transfer(good));
+    assertThat(facilitator.settle(signed(good, buyer), requirements, t -> {}))
+        .isInstanceOf(Settlement.Settled.class);
+    assertThat(facilitator.settle(signed(twin, buyer), requirements, t -> {}))
+        .as("its nonce was used to pay somebody else")
+        .isInstanceOf(Settlement.Failed.class);
+  }
+
+  @Test
+  void aRightThatIsUsedUpAndWhoseTransferCannotBeFoundIsUnknownAndNeverGuessed() throws Exception {
+    Authorization a = authorization(10_000, PAYEE, -60, 60);
+    byAnother(transfer(a));
+    PaymentPayload payment = signed(a, buyer);
+    proxy.behave(
+        (method, forward) ->
+            method.equals("eth_getLogs")
+                ? "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[]}"
+                : forward.answer());
+    assertThat(facilitator.settle(payment, requirements, t -> {}))
+        .isInstanceOf(Settlement.Unknown.class);
+    // A server that looks through few blocks at once.
+    AtomicInteger asked = new AtomicInteger();
+    proxy.behave(
+        (method, forward) -> {
+          boolean first = method.equals("eth_getLogs") && asked.incrementAndGet() <= 1;
+          return first
+              ? "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[]}"
+              : method.equals("eth_getLogs") && asked.get() == 2
+                  ? "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-3,\"message\":\"no\"}}"
+                  : forward.answer();
+        });
+    assertThat(facilitator.settle(payment, requirements, t -> {}))
+        .isInstanceOf(Settlement.Settled.class);
+  }
+
+  @Test
+  void anAmountOfNothingIsRefused() throws Exception {
+    requirements = requirements.withAmount(BigInteger.ZERO);
+    assertThat(refusal(signed(authorization(0, PAYEE, -60, 60), buyer)))
+        .isEqualTo("invalid_payment_requirements");
+  }
+
+  @Test
+  void whatIsNotWorthATransactionOfItsOwnIsRefused() throws Exception {
+    GasGuard guard =
+        new GasGuard(
+            new GasGuard.Terms(
+                LocalChain.NETWORK,
+                PicoUsd.ofDollars("0.01"),
+                Map.of(LocalChain.USDC, 6),
+                Optional.empty()),
+            GasMemory.forThisRun(),
+            InstantSource.system());
+    SenderPool senders =
+        SenderPool.of(
+            chain.rpc(), LocalChain.CHAIN_ID, List.of(gasKey), FEE_CAP, InstantSource.system());
+    facilitator =
+        new ExactFacilitator(
+            chain.rpc(),
+            new Settler(
+                chain.rpc(),
+                senders,
+                Duration.ofSeconds(2),
+                GasWatcher.NOBODY,
+                guard,
+                InstantSource.system()),
+            InstantSource.system());
+    assertThat(refusal(pay())).isEqualTo("valid");
+    requirements = requirements.withAmount(BigInteger.valueOf(9_999));
+    assertThat(refusal(pay())).isEqualTo("amount_below_minimum");
   }
 
   private PaymentPayload pay() throws Exception {
@@ -205,19 +434,29 @@ class ExactFacilitatorIT {
             });
     assertThat(chain.usdc(PAYEE).subtract(before)).isEqualTo(PRICE);
     assertThat(refusal(payment)).isEqualTo("invalid_exact_evm_nonce_already_used");
-    assertThat(facilitator.settle(payment, requirements, t -> {}))
-        .isInstanceOf(Settlement.Failed.class);
+    assertThat(facilitator.settle(payment, requirements, noted::add))
+        .as("it has moved, by the same transaction")
+        .isInstanceOfSatisfying(
+            Settlement.Settled.class,
+            s -> assertThat(s.transaction()).isEqualTo(noted.getFirst().hash()));
+    assertThat(noted).hasSize(1);
     assertThat(chain.usdc(PAYEE).subtract(before)).isEqualTo(PRICE);
   }
 
   @ParameterizedTest
   @CsvSource({
-    "10001, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, -10, 60, invalid_exact_evm_authorization_value",
-    "9999, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, -10, 60, invalid_exact_evm_authorization_value",
-    "10000, 0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65, -10, 60, invalid_exact_evm_recipient_mismatch",
-    "10000, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, 30, 60, invalid_exact_evm_payload_authorization_valid_after",
-    "10000, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, -60, -1, invalid_exact_evm_payload_authorization_valid_before",
-    "10000, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, -60, 3, invalid_exact_evm_payload_authorization_valid_before",
+    "10001, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, -10, 60,"
+        + " invalid_exact_evm_authorization_value",
+    "9999, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, -10, 60,"
+        + " invalid_exact_evm_authorization_value",
+    "10000, 0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65, -10, 60,"
+        + " invalid_exact_evm_recipient_mismatch",
+    "10000, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, 30, 60,"
+        + " invalid_exact_evm_payload_authorization_valid_after",
+    "10000, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, -60, -1,"
+        + " invalid_exact_evm_payload_authorization_valid_before",
+    "10000, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, -60, 3,"
+        + " invalid_exact_evm_payload_authorization_valid_before",
     "10000, 0x90F79bf6EB2c4f870365E785982E1f101E93b906, -60, 60, valid",
   })
   void eachFieldWrongInTurnHasItsCode(long value, String to, long after, long before, String code)

@@ -4,11 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.gridtie.base.Hex;
 import dev.gridtie.base.Json;
+import dev.gridtie.base.PicoUsd;
 import dev.gridtie.testkit.FaultyProxy;
 import dev.gridtie.x402.evm.Abi;
 import dev.gridtie.x402.evm.EvmAddress;
 import dev.gridtie.x402.evm.EvmKey;
 import dev.gridtie.x402.evm.EvmToken;
+import dev.gridtie.x402.evm.GasGuard;
+import dev.gridtie.x402.evm.GasGuard.Sponsoring;
 import dev.gridtie.x402.evm.JsonRpcChain;
 import dev.gridtie.x402.evm.SenderPool;
 import dev.gridtie.x402.evm.Settler;
@@ -19,6 +22,9 @@ import dev.gridtie.x402.evm.permit2.Permit2Types.Witness;
 import dev.gridtie.x402.evm.upto.UptoClient;
 import dev.gridtie.x402.evm.upto.UptoFacilitator;
 import dev.gridtie.x402.evm.upto.UptoServer;
+import dev.gridtie.x402.facilitator.FileGasMemory;
+import dev.gridtie.x402.facilitator.GasMemory;
+import dev.gridtie.x402.facilitator.GasWatcher;
 import dev.gridtie.x402.facilitator.PaymentScheme;
 import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
@@ -107,13 +113,34 @@ class Permit2FacilitatorIT {
     chain.allowPermit2(LocalChain.USDC_TOKEN, buyer.address());
     JsonRpcChain rpc = new JsonRpcChain(proxy.url(), Duration.ofMillis(1500));
     senders = SenderPool.of(rpc, LocalChain.CHAIN_ID, List.of(gasKey, second), FEE_CAP, clock);
-    Settler settler = new Settler(rpc, senders, Duration.ofSeconds(2));
-    exact = new Permit2Facilitator(rpc, settler, InstantSource.system());
-    upto = new UptoFacilitator(rpc, settler, InstantSource.system());
+    facilitators(Optional.empty(), GasMemory.forThisRun());
     exactAsked = new Permit2Server(LocalChain.USDC_TOKEN, PAYEE, 60).requirements(PRICE);
     uptoAsked =
         new UptoServer(LocalChain.USDC_TOKEN, PAYEE, senders.first(), 60).requirements(PRICE);
   }
+
+  /** Facilitators that give gas for approvals, or do not. */
+  private void facilitators(Optional<Sponsoring> sponsoring, GasMemory memory) {
+    JsonRpcChain rpc = new JsonRpcChain(proxy.url(), Duration.ofMillis(1500));
+    GasGuard guard =
+        new GasGuard(
+            new GasGuard.Terms(
+                LocalChain.NETWORK,
+                PicoUsd.ZERO,
+                Map.of(LocalChain.USDC, LocalChain.USDC_DECIMALS),
+                sponsoring),
+            memory,
+            InstantSource.system());
+    Settler settler =
+        new Settler(
+            rpc, senders, Duration.ofSeconds(2), GasWatcher.NOBODY, guard, InstantSource.system());
+    exact = new Permit2Facilitator(rpc, settler, InstantSource.system());
+    upto = new UptoFacilitator(rpc, settler, InstantSource.system());
+  }
+
+  /** What the local chain's coin is worth here, so that an approval is not dearer than PRICE. */
+  private static final Sponsoring GENEROUS =
+      new Sponsoring(PicoUsd.ofDollars("10"), 50, PicoUsd.ofDollars("1"), PicoUsd.ofDollars("5"));
 
   private static PaymentPayload payment(PaymentRequirements asked, JsonNode payload)
       throws Exception {
@@ -169,7 +196,8 @@ class Permit2FacilitatorIT {
                   assertThat(exact.settle(payment, exactAsked, t -> {}))
                       .isInstanceOf(Settlement.Settled.class);
                   assertThat(exact.settle(payment, exactAsked, t -> {}))
-                      .isInstanceOf(Settlement.Failed.class);
+                      .as("it has moved")
+                      .isInstanceOf(Settlement.Settled.class);
                 }))
         .isEqualTo(PRICE);
     assertThat(refusal(exact, payment, exactAsked)).isEqualTo("permit2_invalid_nonce");
@@ -410,6 +438,8 @@ class Permit2FacilitatorIT {
     return key;
   }
 
+  private long approvalFee = 2_000_000_000L;
+
   /**
    * A payment by somebody without gas or allowance, with its signed approval; the info may be
    * changed.
@@ -431,7 +461,7 @@ class Permit2FacilitatorIT {
             BigInteger.ZERO,
             Hex.encode(data),
             BigInteger.ONE,
-            BigInteger.valueOf(3_000_000_000L));
+            BigInteger.valueOf(approvalFee));
     byte[] raw = TransactionEncoder.signMessage(approve, credentials.get(signer.address()));
     ObjectNode message = (ObjectNode) bare.raw().deepCopy();
     ObjectNode info =
@@ -456,6 +486,7 @@ class Permit2FacilitatorIT {
 
   @Test
   void aSignedApprovalComesAlongAndItsGasIsPaid() throws Exception {
+    facilitators(Optional.of(GENEROUS), GasMemory.forThisRun());
     byte[] approval = approve(Permit2Types.PERMIT2);
     for (boolean metered : new boolean[] {false, true}) {
       buyer = sending();
@@ -473,11 +504,96 @@ class Permit2FacilitatorIT {
                           .isInstanceOf(Settlement.Settled.class)))
           .isEqualTo(PRICE);
       assertThat(earned(() -> scheme.settle(payment, asked, t -> {}))).isZero();
+      // What an approval did not need its payer keeps: never more than a few times that.
+      assertThat(chain.rpc().balance(buyer.address()))
+          .isLessThan(BigInteger.valueOf(2 * 46_000L * approvalFee));
+    }
+  }
+
+  /** Nothing was given: a wallet without coin has none afterwards. */
+  private void assertNothingGiven(PaymentPayload payment, String code, String words)
+      throws Exception {
+    for (boolean metered : new boolean[] {false, true}) {
+      if (payment.scheme().equals("upto") != metered) {
+        continue;
+      }
+      PaymentScheme scheme = metered ? upto : exact;
+      PaymentRequirements asked = metered ? uptoAsked : exactAsked;
+      assertThat(scheme.verify(payment, asked))
+          .isInstanceOfSatisfying(
+              Verdict.Invalid.class,
+              i -> {
+                assertThat(i.why().code()).isEqualTo(code);
+                assertThat(i.why().message()).contains(words);
+              });
+      assertThat(scheme.settle(payment, asked, t -> {})).isInstanceOf(Settlement.Failed.class);
+      assertThat(chain.rpc().balance(buyer.address())).isZero();
     }
   }
 
   @Test
+  void whereNothingIsConfiguredNoGasIsGiven() throws Exception {
+    buyer = sending();
+    chain.mint(buyer.address(), PRICE);
+    for (PaymentPayload bare : List.of(payExact(), payUpto())) {
+      assertNothingGiven(
+          withApproval(bare, buyer, LocalChain.USDC, approve(Permit2Types.PERMIT2), 80_000),
+          "erc20_approval_not_sponsored",
+          "approve Permit2 yourself");
+    }
+  }
+
+  @Test
+  void anApprovalThatAsksForMoreThanItNeedsIsGivenNothing() throws Exception {
+    facilitators(Optional.of(GENEROUS), GasMemory.forThisRun());
+    buyer = sending();
+    chain.mint(buyer.address(), PRICE);
+    approvalFee = 500_000_000_000L;
+    for (PaymentPayload bare : List.of(payExact(), payUpto())) {
+      assertNothingGiven(
+          withApproval(bare, buyer, LocalChain.USDC, approve(Permit2Types.PERMIT2), 100_000),
+          "erc20_approval_broadcast_failed",
+          "an approval needs");
+    }
+  }
+
+  @Test
+  void aPaymentThatIsWorthLittleIsGivenLittle() throws Exception {
+    Sponsoring dear =
+        new Sponsoring(
+            PicoUsd.ofDollars("3000"), 50, PicoUsd.ofDollars("100"), PicoUsd.ofDollars("100"));
+    facilitators(Optional.of(dear), GasMemory.forThisRun());
+    buyer = sending();
+    chain.mint(buyer.address(), PRICE);
+    assertNothingGiven(
+        withApproval(payExact(), buyer, LocalChain.USDC, approve(Permit2Types.PERMIT2), 80_000),
+        "erc20_approval_broadcast_failed",
+        "is given for a payment like this");
+  }
+
+  @Test
+  void whatIsGivenInADayIsBoundedAcrossRestarts() throws Exception {
+    Path file = directory.resolve("gifts.json");
+    Sponsoring once =
+        new Sponsoring(
+            PicoUsd.ofDollars("10"), 50, PicoUsd.ofDollars("0.002"), PicoUsd.ofDollars("5"));
+    facilitators(Optional.of(once), new FileGasMemory(file));
+    byte[] approval = approve(Permit2Types.PERMIT2);
+    buyer = sending();
+    chain.mint(buyer.address(), PRICE);
+    PaymentPayload first = withApproval(payExact(), buyer, LocalChain.USDC, approval, 80_000);
+    assertThat(exact.settle(first, exactAsked, t -> {})).isInstanceOf(Settlement.Settled.class);
+    buyer = sending();
+    chain.mint(buyer.address(), PRICE);
+    PaymentPayload second = withApproval(payExact(), buyer, LocalChain.USDC, approval, 80_000);
+    assertNothingGiven(second, "erc20_approval_broadcast_failed", "no gas is given");
+    facilitators(Optional.of(once), new FileGasMemory(file));
+    assertNothingGiven(second, "erc20_approval_broadcast_failed", "no gas is given");
+  }
+
+  @Test
   void anApprovalThatIsNotThePayersForThisCoinIsRefused() throws Exception {
+    facilitators(Optional.of(GENEROUS), GasMemory.forThisRun());
     buyer = sending();
     chain.mint(buyer.address(), PRICE);
     PaymentPayload bare = payExact();
