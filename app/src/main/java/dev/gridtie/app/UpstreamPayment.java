@@ -28,7 +28,7 @@ final class UpstreamPayment implements HttpSource.Payment {
     try {
       return capped.unanswered(request).map(UpstreamPayment::header);
     } catch (IOException e) {
-      return unpaid(e.getMessage());
+      return unpaid(String.valueOf(e.getMessage()));
     }
   }
 
@@ -40,7 +40,7 @@ final class UpstreamPayment implements HttpSource.Payment {
         case CappedPayer.Outcome.Send send -> Optional.of(header(send.entry()));
       };
     } catch (IOException e) {
-      return unpaid(e.getMessage());
+      return unpaid(String.valueOf(e.getMessage()));
     }
   }
 
@@ -58,7 +58,7 @@ final class UpstreamPayment implements HttpSource.Payment {
       }
       var unused = unpaid(CappedPayer.stillOpen(entry.get()));
     } catch (IOException e) {
-      var unused = unpaid(e.getMessage());
+      var unused = unpaid(String.valueOf(e.getMessage()));
     }
     return false;
   }
@@ -68,7 +68,7 @@ final class UpstreamPayment implements HttpSource.Payment {
     try {
       capped.delivered(request);
     } catch (IOException e) {
-      System.err.println("gridtie: " + e.getMessage());
+      System.err.println("gridtie: " + String.valueOf(e.getMessage()));
     }
   }
 

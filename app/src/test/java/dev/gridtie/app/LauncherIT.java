@@ -129,7 +129,7 @@ class LauncherIT {
             "up",
             "--no-node",
             "--port",
-            Integer.toString(TestGateway.freePortPair()),
+            Integer.toString(TestGateway.freePortOfUp()),
             "--home",
             directory.resolve("home").toString()));
     Spawned program = Spawned.start(command, directory.resolve("up.log"));

@@ -110,8 +110,8 @@ final class ScriptedServer implements AutoCloseable {
   /** A chunk of a stream. */
   static byte[] chunk(String text) {
     return ("data:"
-                + " {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
-                + "\"delta\":{\"content\":"
+            + " {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
+            + "\"delta\":{\"content\":"
             + Json.quote(text)
             + "},\"finish_reason\":null}]}\n\n")
         .getBytes(UTF_8);
@@ -150,7 +150,7 @@ final class ScriptedServer implements AutoCloseable {
 
   static String whole(String text) {
     return "{\"id\":\"c1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":"
-               + "{\"role\":\"assistant\",\"content\":"
+        + "{\"role\":\"assistant\",\"content\":"
         + Json.quote(text)
         + "},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":4,\"total_tokens\":14}}";
   }

@@ -61,9 +61,7 @@ class SolanaUptoVectors {
   private String look(JsonNode what, PaymentRequirements requirements) throws Exception {
     PaymentPayload payment =
         PaymentPayload.fromJson(PaymentPayload.v2(what, Json.array(), asked.toJson()));
-    SolanaUptoGuards guards =
-        new SolanaUptoGuards(
-            FEE_PAYER.address(), Vectors.clock(v));
+    SolanaUptoGuards guards = new SolanaUptoGuards(FEE_PAYER.address(), Vectors.clock(v));
     return switch (guards.look(payment, requirements)) {
       case Verdict.Valid valid -> valid.payer();
       case Verdict.Invalid invalid -> invalid.why().code();
