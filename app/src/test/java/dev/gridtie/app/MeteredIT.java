@@ -408,7 +408,8 @@ class MeteredIT {
     assertThat(code(world.paid(body, sign(body)))).isEqualTo("settlement_pending");
     blind.set(false);
     world.chain.mint(buyer, TestGateway.FUNDS);
-    eventually("barred", () -> world.paid(body, sign(body)).body().contains("unsettled_limit"));
+    // Its transaction failed at our cost: it is barred from paying at all for a while.
+    eventually("barred", () -> world.paid(body, sign(body)).body().contains("payer_barred"));
   }
 
   @Test
