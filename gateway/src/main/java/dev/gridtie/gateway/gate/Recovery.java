@@ -7,6 +7,7 @@ import dev.gridtie.x402.facilitator.PaymentScheme.Settlement;
 import dev.gridtie.x402.facilitator.PaymentScheme.Verdict;
 import dev.gridtie.x402.facilitator.UnreachableException;
 import dev.gridtie.x402.server.ChargeScheme.Timing;
+import dev.gridtie.x402.wire.PaymentRequirements;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -204,8 +205,14 @@ final class Recovery {
     return ended(current == null ? p : current, settlement);
   }
 
+  /** Asked of the ceiling, for that is what was signed: what was used of it is less. */
   private boolean hasExpired(PaymentRecord p) throws UnreachableException {
-    return parts.scheme().verify(p.payment(), p.requirements()) instanceof Verdict.Invalid invalid
+    PaymentRequirements signed =
+        p.payment()
+            .accepted()
+            .map(a -> p.requirements().withAmount(a.amount()))
+            .orElse(p.requirements());
+    return parts.scheme().verify(p.payment(), signed) instanceof Verdict.Invalid invalid
         && invalid.why().code().equals("permit2_deadline_expired");
   }
 
