@@ -294,7 +294,7 @@ class PostgresFaultsIT {
   private static void copyOf(EmbeddedPostgres server, Path from, Path to) throws Exception {
     try (Connection connection = server.getPostgresDatabase().getConnection();
         Statement statement = connection.createStatement()) {
-      statement.execute("SELECT pg_start_backup('standby', true, false)");
+      statement.execute("SELECT pg_backup_start('standby', true)");
       Files.walkFileTree(
           from,
           new SimpleFileVisitor<>() {
@@ -321,8 +321,7 @@ class PostgresFaultsIT {
               return FileVisitResult.CONTINUE; // it is gone since; the log has it
             }
           });
-      try (ResultSet row =
-          statement.executeQuery("SELECT labelfile FROM pg_stop_backup(false, true)")) {
+      try (ResultSet row = statement.executeQuery("SELECT labelfile FROM pg_backup_stop(true)")) {
         assertThat(row.next()).isTrue();
         Files.writeString(to.resolve("backup_label"), row.getString(1));
       }
