@@ -42,6 +42,13 @@ final class JinjaTemplate implements ChatTemplate {
   private static final int TEXT_TIMES = 4;
   private static final int LIST_MAX = 16_384;
   private static final int MACRO_DEPTH_MAX = 32;
+
+  /**
+   * How deep brackets may stand in each other. Templates in use need five or so; the parser looks
+   * for the end of each bracket from its beginning, and would not end with thousands.
+   */
+  static final int BRACKETS_MAX = 64;
+
   private static final int RENDER_DEPTH_MAX = 32;
 
   /** How much of a template's own refusal is passed on. */
@@ -119,6 +126,9 @@ final class JinjaTemplate implements ChatTemplate {
     if (template.length() > TEMPLATE_MAX) {
       throw refusal("has " + template.length() + " characters; " + TEMPLATE_MAX + " are the most");
     }
+    if (brackets(template) > BRACKETS_MAX) {
+      throw refusal("has brackets more than " + BRACKETS_MAX + " deep");
+    }
     if (template.contains("int3rpr3t3r")) {
       throw refusal("names a part of the program that renders it");
     }
@@ -138,6 +148,20 @@ final class JinjaTemplate implements ChatTemplate {
             Library.FILTER, others(context.getAllFilters(), TemplateFilters.ALLOWED),
             Library.EXP_TEST, others(context.getAllExpTests(), TESTS),
             Library.FUNCTION, others(context.getAllFunctions(), FUNCTIONS));
+  }
+
+  /** How deep brackets stand in each other at most; what closes nothing is text. */
+  private static int brackets(String template) {
+    int depth = 0;
+    int deepest = 0;
+    for (int i = 0; i < template.length(); i++) {
+      switch (template.charAt(i)) {
+        case '(', '[', '{' -> deepest = Math.max(deepest, ++depth);
+        case ')', ']', '}' -> depth = Math.max(0, depth - 1);
+        default -> {}
+      }
+    }
+    return deepest;
   }
 
   private static Set<String> others(Collection<? extends Importable> all, Set<String> allowed) {

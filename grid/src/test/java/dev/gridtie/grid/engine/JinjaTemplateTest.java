@@ -155,12 +155,15 @@ class JinjaTemplateTest {
   }
 
   @Test
-  void aTemplateThatIsTooLongIsNotRead() {
+  void aTemplateThatIsTooLongOrTooDeepIsNotRead() throws Exception {
     assertThatThrownBy(() -> render("x".repeat(JinjaTemplate.TEMPLATE_MAX + 1), HELLO))
         .hasMessageContaining("characters");
     assertThatThrownBy(
             () -> render("{{ " + "(".repeat(99_000) + 1 + ")".repeat(99_000) + " }}", HELLO))
-        .isInstanceOf(TemplateException.class);
+        .hasMessageContaining("brackets");
+    int most = JinjaTemplate.BRACKETS_MAX - 2;
+    assertThat(render("{{ " + "(".repeat(most) + 1 + ")".repeat(most) + " }}", HELLO))
+        .isEqualTo("1");
   }
 
   @Test
