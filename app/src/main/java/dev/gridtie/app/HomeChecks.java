@@ -78,6 +78,14 @@ final class HomeChecks {
       }
     }
     String remedy = "chmod -R go= " + home.keys();
+    boolean closed =
+        Files.getPosixFilePermissions(home.keys()).stream().noneMatch(FOR_OTHERS::contains);
+    if (!open.isEmpty() && closed) { // a file is reached through its folder alone
+      return new Finding.Warning(
+          "private keys have modes for every user, in a folder that only its owner can enter",
+          String.join(", ", open),
+          remedy);
+    }
     if (!open.isEmpty()) {
       return new Finding.Failed(
           "private keys can be read by every user of the machine", String.join(", ", open), remedy);

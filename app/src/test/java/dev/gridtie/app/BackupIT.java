@@ -281,7 +281,7 @@ class BackupIT {
   void keysThatWereRevokedStayRevokedWhenTheLedgerComesBackFromPostgresql() throws Exception {
     Home home = small();
     String database = LocalPostgres.url(LocalPostgres.newDatabase());
-    Files.writeString(home.keys().resolve("postgresql.password"), LocalPostgres.PASSWORD + "\n");
+    TestGateway.writePassword(home);
     Object[] there = {
       "ledger",
       "migrate",

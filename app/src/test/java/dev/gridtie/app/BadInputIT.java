@@ -147,7 +147,7 @@ class BadInputIT {
       socket.setSoTimeout(15_000);
       OutputStream out = socket.getOutputStream();
       out.write(
-          ("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+          ("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
               .getBytes(UTF_8));
       out.flush();
       InputStream in = socket.getInputStream();
@@ -163,7 +163,7 @@ class BadInputIT {
         socket
             .getOutputStream()
             .write(
-                ("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+                ("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
                     .getBytes(UTF_8));
       }
     }

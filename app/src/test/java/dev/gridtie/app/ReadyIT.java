@@ -193,11 +193,7 @@ class ReadyIT {
   @Test
   void aDatabaseThatIsStoppedIsNamedWithoutItsAddress() throws Exception {
     try (TcpProxy postgres = new TcpProxy(LocalPostgres.port())) {
-      Files.writeString(
-          world.home.keys().resolve("postgresql.password"), LocalPostgres.PASSWORD + "\n");
-      Files.setPosixFilePermissions(
-          world.home.keys().resolve("postgresql.password"),
-          PosixFilePermissions.fromString("rw-------"));
+      TestGateway.writePassword(world.home);
       String url =
           LocalPostgres.url(LocalPostgres.newDatabase())
               .replace(":" + LocalPostgres.port() + "/", ":" + postgres.port() + "/");
@@ -258,6 +254,9 @@ class ReadyIT {
     try (Gateway gateway = world.start(config())) {
       Path key = world.home.keyFile("facilitator");
       Files.setPosixFilePermissions(key, PosixFilePermissions.fromString("rw-r--r--"));
+      assertThat(gateway.readiness().now().isReady()).as("its folder is closed").isTrue();
+      Files.setPosixFilePermissions(
+          world.home.keys(), PosixFilePermissions.fromString("rwxr-xr-x"));
       assertThat(gateway.readiness().now().isReady()).isFalse();
       assertThat(failed(ready(503))).containsExactly("keys");
     }

@@ -359,8 +359,7 @@ class SharedLedgerIT {
                   ApiKey.create("mine", KeyLimits.NONE, Instant.now(), new SecureRandom()).key()))
           .isTrue();
     }
-    Files.writeString(
-        world.home.keys().resolve("postgresql.password"), LocalPostgres.PASSWORD + "\n");
+    TestGateway.writePassword(world.home);
     List<String> there = new ArrayList<>(Spawned.java());
     there.addAll(
         List.of(

@@ -31,6 +31,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.sql.Connection;
 import java.sql.DriverManager;
@@ -92,9 +93,16 @@ final class TestGateway implements AutoCloseable {
     buyer = fundedBuyer();
   }
 
+  /** Puts the password of the tests' server where only its owner can read it. */
+  static void writePassword(Home home) throws IOException {
+    Path file = home.keys().resolve("postgresql.password");
+    Files.writeString(file, LocalPostgres.PASSWORD + "\n");
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+  }
+
   /** Has a home use a database of the tests' server. */
   static void putOnPostgres(Home home, String database) throws IOException {
-    Files.writeString(home.keys().resolve("postgresql.password"), LocalPostgres.PASSWORD + "\n");
+    writePassword(home);
     Files.writeString(
         LedgerAt.file(home.path()),
         new LedgerAt(

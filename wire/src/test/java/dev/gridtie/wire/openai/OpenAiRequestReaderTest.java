@@ -62,7 +62,7 @@ class OpenAiRequestReaderTest {
         ok(
             """
             {"model":"m","messages":[{"role":"developer","content":[{"type":"text","text":"be "},{"type":"text","text":"kind"}]},
-             {"role":"user","content":"hi","name":"eve"}],"max_completion_tokens":7,"max_tokens":9,"temperature":0.5,"top_p":0.9,
+             {"role":"user","content":"hi","name":"eve"}],"max_completion_tokens":7,"max_tokens":7,"temperature":0.5,"top_p":0.9,
              "top_k":40,"min_p":0.1,"seed":-3,"stop":["a","b"],"stream":true,"stream_options":{"include_usage":true},
              "user":"u","metadata":{"x":"y"},"n":1,"tools":[],"frequency_penalty":0,"response_format":{"type":"text"}}""");
     assertThat(request.messages().get(0).text()).isEqualTo("be kind");
