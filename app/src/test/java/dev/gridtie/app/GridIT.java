@@ -715,7 +715,7 @@ class GridIT {
 
     private void answer() {
       try {
-        while (!raw.closed.isDone()) {
+        while (!raw.closed.isDone() || !raw.frames.isEmpty()) { // a refusal is the last frame
           String frame = raw.frames.poll(100, TimeUnit.MILLISECONDS);
           switch (frame == null ? null : Codec.fromGateway(frame)) {
             case FromGateway.Generate g -> {
@@ -744,7 +744,8 @@ class GridIT {
     byte[] unpaid = Json.writeBytes(question("gridtie/tiny", "Who are you?", 1));
     String quote = amount(unpaid);
     String key = key("buyer", KeyLimits.NONE);
-    try (HttpClient http = HttpClient.newHttpClient()) {
+    HttpClient http = HttpClient.newHttpClient();
+    try {
       Boaster strange = new Boaster(http, "x");
       assertThat(strange.refused.get(20, TimeUnit.SECONDS).code()).isEqualTo("build_unknown");
       Boaster boaster = new Boaster(http, Engine.BUILD + "+cpu");
@@ -757,14 +758,14 @@ class GridIT {
         HttpResponse<String> answer =
             ask(key, question("gridtie/tiny", "Who are you? " + i, i).put("max_tokens", 12));
         assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
-        assertThat(TestGateway.json(answer).path("usage").path("prompt_tokens").asInt())
-            .isLessThan(100);
         String node = answer.headers().firstValue("X-Gridtie-Node").orElseThrow();
         won += node.equals(boaster.address()) ? 1 : 0;
         assertThat(amount(unpaid)).isEqualTo(quote);
       }
       System.out.printf("the boaster got %d of 40%n", won);
       assertThat(won).isBetween(1, 26);
+    } finally {
+      http.shutdownNow(); // the boaster stays connected
     }
   }
 
